@@ -1,0 +1,60 @@
+"""Writing files so that they are either whole or not there."""
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from napari_ctlns.errors import OutputError
+
+
+@contextlib.contextmanager
+def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside ``target``; rename it into place on success.
+
+    The temporary name keeps the suffixes of ``target``, so that writers which
+    choose a format by extension work. On any error the temporary file or folder
+    is removed and ``target`` is left as it was.
+
+    Parameters
+    ----------
+    target
+        The file (or folder that does not exist yet) to write.
+
+    Yields
+    ------
+    Path
+        Where to write; missing parent folders have been made.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made or written, or the disk is full.
+    """
+    target = Path(target)
+    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.tmp.{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"cannot write {target}: {reason}; choose another place for it"
+        raise OutputError(message) from error
+    finally:
+        _remove(temporary)
+
+
+def write_text(target: str | os.PathLike[str], text: str) -> None:
+    """Write ``text`` (UTF-8, line ends as given) to ``target``, atomically."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

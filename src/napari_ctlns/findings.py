@@ -1,0 +1,172 @@
+"""Annotations, and findings: one nodule through its whole life.
+
+A label number in a mask is never a nodule's identity: splits, merges and
+relabelling change it. A `Finding` has a uid that stays, and says which label
+it has now.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["new", "accepted", "rejected", "edited"]
+NoduleType = Literal["unknown", "solid", "part-solid", "ground-glass"]
+Origin = Literal["annotation", "click", "model", "hand"]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A nodule's centre, LPS millimetres, and diameter, as a row of LUNA16's CSV."""
+
+    scan_id: str
+    x_mm: float
+    y_mm: float
+    z_mm: float
+    diameter_mm: float
+
+    @property
+    def centre(self) -> tuple[float, float, float]:
+        """The centre, LPS millimetres (x, y, z)."""
+        return (self.x_mm, self.y_mm, self.z_mm)
+
+
+def new_uid() -> str:
+    """Return an identity that no other finding has."""
+    return uuid.uuid4().hex
+
+
+def now() -> datetime:
+    """Return the time with its zone."""
+    return datetime.now(UTC)
+
+
+class Finding(BaseModel):
+    """One nodule, from its first mark to its last correction.
+
+    Attributes
+    ----------
+    uid
+        Identity, kept through every edit.
+    label
+        Its label in the mask now; None when it has no voxels (rejected, merged away).
+    parents
+        Findings it was split from or merged of; the history of its identity.
+    probability
+        The model's highest probability in it, where a model found it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uid: str = Field(default_factory=new_uid)
+    label: int | None = None
+    status: Status = "new"
+    type: NoduleType = "unknown"
+    note: str = ""
+    reader: str = ""
+    time: datetime = Field(default_factory=now)
+    origin: Origin = "hand"
+    edited: bool = False
+    parents: tuple[str, ...] = ()
+    probability: float | None = None
+
+
+class Findings(BaseModel):
+    """The findings of one scan, those without voxels included; survives JSON.
+
+    Every verb returns a new `Findings`; none changes this one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scan_id: str = ""
+    items: tuple[Finding, ...] = ()
+
+    def of_label(self, label: int) -> Finding:
+        """Return the finding that has ``label`` now.
+
+        Raises
+        ------
+        KeyError
+            If no finding has it.
+        """
+        for finding in self.items:
+            if finding.label == label:
+                return finding
+        raise KeyError(label)
+
+    @property
+    def labels(self) -> frozenset[int]:
+        """The labels that findings have now."""
+        return frozenset(f.label for f in self.items if f.label is not None)
+
+    def add(self, finding: Finding) -> "Findings":
+        """Add a finding.
+
+        Raises
+        ------
+        ValueError
+            If its uid or label is another's already.
+        """
+        if any(f.uid == finding.uid for f in self.items):
+            raise ValueError(f"finding {finding.uid} is there already")
+        if finding.label is not None and finding.label in self.labels:
+            raise ValueError(f"label {finding.label} is another finding's already")
+        return self._with((*self.items, finding))
+
+    def change(self, uid: str, **changes: object) -> "Findings":
+        """Change fields of one finding and note the time."""
+        values = {"time": now(), **changes}
+        changed = [
+            Finding.model_validate({**f.model_dump(), **values}) if f.uid == uid else f
+            for f in self.items
+        ]
+        return self._with(changed)
+
+    def relabel(self, new_of_old: dict[int, int]) -> "Findings":
+        """Follow a renumbering of the mask; labels not named keep theirs."""
+        return self._with(
+            f
+            if f.label is None
+            else f.model_copy(update={"label": new_of_old.get(f.label, f.label)})
+            for f in self.items
+        )
+
+    def split(self, label: int, new_label: int) -> "Findings":
+        """Follow a part of ``label`` becoming ``new_label``: a finding that knows its parent."""
+        parent = self.of_label(label)
+        child = parent.model_copy(
+            update={
+                "uid": new_uid(),
+                "label": new_label,
+                "time": now(),
+                "edited": True,
+                "parents": (parent.uid,),
+            }
+        )
+        return self.change(parent.uid, edited=True).add(child)
+
+    def merge(self, kept: int, gone: int) -> "Findings":
+        """``gone`` was painted over with ``kept``, which remembers it as a parent."""
+        survivor, absorbed = self.of_label(kept), self.of_label(gone)
+        return self.change(absorbed.uid, label=None, edited=True).change(
+            survivor.uid, edited=True, parents=(*survivor.parents, absorbed.uid)
+        )
+
+    def follow(self, mask: npt.NDArray[np.integer], origin: Origin = "hand") -> "Findings":
+        """Match with the labels present in ``mask``: new ones come, vanished ones lose theirs."""
+        present = {int(label) for label in np.unique(mask) if label}
+        kept = [
+            f if f.label is None or f.label in present else f.model_copy(update={"label": None})
+            for f in self.items
+        ]
+        fresh = [Finding(label=label, origin=origin) for label in sorted(present - self.labels)]
+        return self._with((*kept, *fresh))
+
+    def _with(self, items: Iterable[Finding]) -> "Findings":
+        return Findings(scan_id=self.scan_id, items=tuple(items))

@@ -1,0 +1,78 @@
+"""Recipe -> network."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from napari_ctlns.recipe import Network
+
+
+def build_network(recipe: Network, in_channels: int = 1, out_channels: int = 1) -> nn.Module:
+    """Return an untrained network.
+
+    Parameters
+    ----------
+    recipe
+        Its section of the recipe.
+    in_channels, out_channels
+        Feature maps that come in and go out.
+
+    Returns
+    -------
+    nn.Module
+        Maps (batch, in_channels, z, y, x) to logits (batch, out_channels, z, y, x)
+        of the same size, which must be a multiple of 2 ** (levels - 1).
+    """
+    return UNet(recipe, in_channels, out_channels)
+
+
+class UNet(nn.Module):
+    """3D U-Net: two convolutions a level, skips, transposed convolutions upwards.
+
+    After Cicek et al. 2016, "3D U-Net: learning dense volumetric segmentation
+    from sparse annotation".
+    """
+
+    def __init__(self, recipe: Network, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        widths = recipe.channels
+        self.down = nn.ModuleList(
+            _double_convolution(before, width, recipe)
+            for before, width in zip((in_channels, *widths), widths, strict=False)
+        )
+        self.pool = nn.MaxPool3d(2)
+        upwards = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.widen = nn.ModuleList(nn.ConvTranspose3d(low, high, 2, 2) for low, high in upwards)
+        self.up = nn.ModuleList(_double_convolution(2 * high, high, recipe) for _, high in upwards)
+        self.head = nn.Conv3d(widths[0], out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits of the size of ``x``."""
+        skips: list[Tensor] = []
+        for level, convolve in enumerate(self.down):
+            x = convolve(self.pool(x) if level else x)
+            skips.append(x)
+        skips.pop()
+        for widen, convolve in zip(self.widen, self.up, strict=True):
+            x = convolve(torch.cat([skips.pop(), widen(x)], dim=1))
+        return cast(Tensor, self.head(x))
+
+
+def _double_convolution(before: int, after: int, recipe: Network) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in (before, after):
+        layers += [
+            nn.Conv3d(width, after, 3, padding=1, bias=False),
+            _norm(recipe, after),
+            nn.ReLU(inplace=True),
+        ]
+        if recipe.dropout:
+            layers.append(nn.Dropout3d(recipe.dropout))
+    return nn.Sequential(*layers)
+
+
+def _norm(recipe: Network, width: int) -> nn.Module:
+    if recipe.norm == "batch":
+        return nn.BatchNorm3d(width)
+    return nn.InstanceNorm3d(width, affine=True)

@@ -1,0 +1,107 @@
+"""Carrying an array from one grid to another."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from napari_ctlns.recipe import Preparation
+from napari_ctlns.volume import Geometry, Triple, Volume
+
+Interpolation = Literal["linear", "nearest"]
+_INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
+
+
+def to_sitk(array: npt.NDArray[Any], geometry: Geometry) -> sitk.Image:
+    """Return a SimpleITK image with the voxels (z, y, x) and geometry given."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    image.SetSpacing(geometry.spacing[::-1])
+    image.SetOrigin(geometry.origin)
+    image.SetDirection([v for row in geometry.direction for v in row])
+    return image
+
+
+def from_sitk_geometry(image: sitk.Image) -> Geometry:
+    """Return the grid of a three-dimensional SimpleITK image."""
+    x, y, z = image.GetSize()
+    xs, ys, zs = image.GetSpacing()
+    d = image.GetDirection()
+    return Geometry(
+        shape=(z, y, x),
+        spacing=(zs, ys, xs),
+        origin=image.GetOrigin(),
+        direction=((d[0], d[1], d[2]), (d[3], d[4], d[5]), (d[6], d[7], d[8])),
+    )
+
+
+def resample_array(
+    array: npt.NDArray[Any],
+    geometry: Geometry,
+    target: Geometry,
+    interpolation: Interpolation = "linear",
+    outside: float = 0.0,
+) -> npt.NDArray[Any]:
+    """Resample ``array`` from its ``geometry`` onto the grid ``target``.
+
+    Parameters
+    ----------
+    array
+        Voxels (z, y, x); the result has the same dtype.
+    geometry, target
+        Any two grids of the same patient.
+    interpolation
+        "linear" for CT and probabilities, "nearest" for masks.
+    outside
+        Value where ``target`` reaches more than half a voxel beyond ``geometry``;
+        within that half voxel the nearest value counts.
+    """
+    if geometry.same_grid(target, 1e-6):
+        return array
+    # ITK calls a point outside unless it lies between voxel centres: one copied
+    # layer on each side makes it whole voxels.
+    padded = np.pad(array, 1, mode="edge")
+    image = to_sitk(padded, geometry.cropped((-1, -1, -1), padded.shape))
+    if array.dtype == np.bool_:
+        image = to_sitk(padded.astype(np.uint8), geometry.cropped((-1, -1, -1), padded.shape))
+    resampled = sitk.Resample(
+        image,
+        target.shape[::-1],
+        sitk.Transform(),
+        _INTERPOLATORS[interpolation],
+        target.origin,
+        target.spacing[::-1],
+        [v for row in target.direction for v in row],
+        float(outside),
+        image.GetPixelID(),
+    )
+    return sitk.GetArrayFromImage(resampled).astype(array.dtype, copy=False)
+
+
+def prepared_geometry(geometry: Geometry, preparation: Preparation) -> Geometry:
+    """Return the grid on which a recipe wants a scan."""
+    wanted = preparation.spacing_mm
+    if wanted == "native":
+        return replace(geometry, source_axes=(0, 1, 2), source_flips=(False,) * 3)
+    spacing: Triple = (wanted,) * 3 if isinstance(wanted, float) else wanted
+    grid = geometry.resampled(spacing)
+    return replace(grid, source_axes=(0, 1, 2), source_flips=(False, False, False))
+
+
+def prepared_hu(volume: Volume, preparation: Preparation) -> tuple[npt.NDArray[np.int16], Geometry]:
+    """Return a CT as a recipe wants it: HU, int16, on the recipe's grid.
+
+    Values below -1024 (padding, out of field) count as -1024; nothing else is clipped.
+    """
+    target = prepared_geometry(volume.geometry, preparation)
+    hu = volume.hu()
+    if hu.dtype != np.int16:
+        hu = np.rint(np.clip(hu, -1024, 32767)).astype(np.int16)
+    return resample_array(hu, volume.geometry, target, outside=-1024), target
+
+
+def normalised(hu: npt.NDArray[Any], preparation: Preparation) -> npt.NDArray[np.float32]:
+    """Return HU clipped to the recipe's range and scaled to 0 to 1."""
+    low, high = preparation.clip_hu
+    return (np.clip(hu, low, high).astype(np.float32) - low) / np.float32(high - low)
