@@ -80,7 +80,7 @@ def test_torch_takes_over_with_a_note_when_openvino_fails(model, monkeypatch):
 
 
 def test_an_engine_that_computes_nonsense_is_not_used(model, monkeypatch):
-    monkeypatch.setattr(OpenVinoEngine, "run", lambda self, batch: batch * np.nan)
+    monkeypatch.setattr(OpenVinoEngine, "run", lambda _self, batch: batch * np.nan)
     assert prepare_engine(model, device="cpu").name == "torch cpu"
 
 
