@@ -14,7 +14,7 @@ from napari_ctlns.inference.predict import predict, predict_volume
 from napari_ctlns.specs import PredictSpec
 from napari_ctlns.volume import Geometry, Volume
 
-from .conftest import brightness_model
+from .models import brightness_model
 
 SPACING = (1.1, 0.9, 1.5)  # x, y, z
 DIRECTIONS = {

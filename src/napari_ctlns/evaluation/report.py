@@ -12,6 +12,8 @@ import pandas as pd
 
 from napari_ctlns.atomic import write_text
 
+_DASH = "\N{EN DASH}"
+
 
 @dataclass(frozen=True)
 class SummaryRow:
@@ -89,13 +91,13 @@ def write_report(path: str | os.PathLike[str], report: DemoReport) -> None:
 def shown(value: object) -> str:
     """Return a value as people read it: three significant digits, a dash for nothing."""
     if value is None or value is pd.NA:
-        return "–"  # noqa: RUF001 - an en dash is meant
+        return _DASH
     if isinstance(value, str):
         return value
     if isinstance(value, Real) and not _is_bool(value):
         number = float(value)
         if not math.isfinite(number):
-            return "–" if math.isnan(number) else str(number)  # noqa: RUF001
+            return _DASH if math.isnan(number) else str(number)
         if number == round(number) and abs(number) < 1e15:
             return f"{int(number):,}".replace(",", "\u2009")
         return f"{number:.3g}" if abs(number) < 1000 else f"{number:.0f}"
