@@ -133,7 +133,7 @@ def renumbered(labels: npt.NDArray[Any], kept: IntArray, length: int) -> LabelAr
     """Give ``kept[i]`` of labels below ``length`` the new label ``i + 1``, all others 0."""
     new = np.zeros(length, smallest_dtype(len(kept)))
     new[kept] = np.arange(1, len(kept) + 1)
-    result: LabelArray = np.zeros(labels.shape, new.dtype)
+    result = np.zeros_like(labels, dtype=new.dtype)
     inside = labels != 0  # few voxels, of a large scan
     result[inside] = new[labels[inside]]
     return result
