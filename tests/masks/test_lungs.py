@@ -42,6 +42,8 @@ def chest(spacing=(2.5, 1.6, 1.6), noise=30.0):
     z0 = round(190 / spacing[0])
     w = round(8 / spacing[1])
     hu[z0:, middle[0] - w : middle[0] + w, middle[1] - w : middle[1] + w] = -1000
+    main = np.s_[z0 : z0 + round(8 / spacing[0]), middle[0] - w : middle[0] + w]
+    hu[main][..., abs(np.arange(geometry.shape[2]) - middle[1]) < 35 / spacing[2]] = -1000
     hu[ellipsoid(geometry, (-145, -40, 40), (12, 30, 35))] = -1000  # stomach
     back = middle[0] + round(120 / spacing[1])
     hu[:, back : back + round(28 / spacing[1]), 20:-20] = -930  # a foam table in its shell
@@ -64,6 +66,9 @@ def test_a_chest():
     assert mask.geometry is volume.geometry
     assert mask.array.max() == 1
     assert dice(mask.array, truth) > 0.97
+    middle = np.s_[:, 94, 125]
+    assert (volume.array[middle] < -800).sum() > 40  # the trachea, open to both lungs
+    assert mask.array[middle].sum() <= 8
 
 
 @pytest.mark.parametrize("spacing", [(5.0, 0.8, 0.9), (4.0, 4.0, 4.0), (1.0, 2.0, 2.0)])
