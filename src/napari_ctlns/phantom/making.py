@@ -101,7 +101,7 @@ def make_phantom(spec: PhantomSpec) -> Phantom:
 
 def _grid(spec: PhantomSpec, rng: np.random.Generator) -> tuple[Grid, Geometry]:
     """Return the voxels in the body's frame, and in the patient's: z starts anywhere."""
-    shape = [max(int(round(e / s)), 1) for e, s in zip(spec.extent, spec.spacing, strict=True)]
+    shape = [max(round(e / s), 1) for e, s in zip(spec.extent, spec.spacing, strict=True)]
     z, y, x = (
         ((np.arange(n) - (n - 1) / 2) * s).astype(np.float32)
         for n, s in zip(shape, spec.spacing, strict=True)
