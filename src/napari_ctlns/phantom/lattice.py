@@ -124,13 +124,10 @@ def smooth_step(value: npt.ArrayLike, low: float, high: float) -> Array:
 
 def ellipsoid(axes: Axes, centre: npt.ArrayLike, radii: npt.ArrayLike) -> Array:
     """Return the depth field of an ellipsoid, all (z, y, x); exact on its surface."""
-    k0 = np.float32(0)
-    k1 = np.float32(0)
-    for axis, c, r in zip(axes, np.asarray(centre), np.asarray(radii), strict=True):
-        offset = (axis - np.float32(c)) / np.float32(r)
-        k0 = k0 + offset * offset
-        k1 = k1 + (offset / np.float32(r)) ** 2
-    k0 = np.sqrt(k0)
+    c, r = np.asarray(centre, np.float32), np.asarray(radii, np.float32)
+    offsets = [(axis - c[k]) / r[k] for k, axis in enumerate(axes)]
+    k0 = np.sqrt(offsets[0] ** 2 + offsets[1] ** 2 + offsets[2] ** 2)
+    k1 = sum(((o / r[k]) ** 2 for k, o in enumerate(offsets)), np.float32(0))
     depth = k0 * (1 - k0) / np.maximum(np.sqrt(k1), np.float32(1e-6))
     # at the very centre k0 and k1 vanish together
     depth = np.where(k0 < 0.05, np.float32(np.min(radii)), depth)

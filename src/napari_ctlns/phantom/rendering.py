@@ -263,8 +263,8 @@ def _body(anatomy: Anatomy, grid: Grid, width: float) -> Array:
     muscle = _read(lattice, fields["muscle"], grid)
     _mix(hu, filled(muscle, width), 50.0)
     # fat between two layers of muscle
-    sheet = np.clip(1.4 - np.abs(muscle - 10 + 3.5 * mottle), 0, 1)
-    _mix(hu, sheet * np.float32(0.8), fat)
+    sheet = np.clip(1.4 - np.abs(muscle - 10 + 3.5 * mottle), 0, 0.8)
+    _mix(hu, sheet.astype(np.float32), fat)
     chest = _read(lattice, fields["chest"], grid)
     _mix(hu, filled(chest + np.float32(1.0), width), 45.0)
     _mix(hu, filled(chest - np.float32(1.5), width), -92 + 12 * mottle)

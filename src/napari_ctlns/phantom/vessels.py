@@ -54,7 +54,13 @@ class Pieces:
 
     def take(self, chosen: npt.NDArray[np.bool_]) -> "Pieces":
         """Return the chosen pieces; ``tip_of`` no longer means anything."""
-        return Pieces(*(a[chosen] for a in self._arrays()))
+        return Pieces(
+            self.start[chosen],
+            self.end[chosen],
+            self.start_radius[chosen],
+            self.end_radius[chosen],
+            self.tip_of[chosen],
+        )
 
     def near(self, point: Points, reach: float) -> npt.NDArray[np.bool_]:
         """Whether the surface of each piece comes within ``reach`` of a point."""
@@ -67,9 +73,6 @@ class Pieces:
         t = np.clip(((point - self.start) * d).sum(axis=1) / length2, 0, 1)
         gap = np.linalg.norm(self.start + t[:, None] * d - point, axis=1)
         return gap - (self.start_radius + t * (self.end_radius - self.start_radius))
-
-    def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
-        return self.start, self.end, self.start_radius, self.end_radius, self.tip_of
 
 
 def joined(parts: list[Pieces]) -> Pieces:
