@@ -57,6 +57,8 @@ def run_on_console(
         If the job failed for a reason that a person can mend.
     UnexpectedError
         If it failed for any other.
+    KeyboardInterrupt
+        If it stopped because of Ctrl-C.
     """
 
     def recorded() -> Iterator[Event]:
@@ -64,15 +66,18 @@ def run_on_console(
             record(event)
             yield event
 
-    with stop_on_interrupt(control):
+    with stop_on_interrupt(control) as interrupted:
         try:
-            return show(recorded())
+            finished = show(recorded())
         except BaseException:
             # if it was not the job that failed (a full disk), it must not work on unseen
             control.stop()
             for _ in drain:
                 pass
             raise
+    if finished.stopped and interrupted():
+        raise KeyboardInterrupt
+    return finished
 
 
 def show(stream: Iterable[Event]) -> Finished:
@@ -91,22 +96,34 @@ def show(stream: Iterable[Event]) -> Finished:
 
 
 @contextlib.contextmanager
-def stop_on_interrupt(control: ThreadControl) -> Iterator[None]:
-    """Let Ctrl-C stop a job through its control; a second one kills this process."""
+def stop_on_interrupt(control: ThreadControl) -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C stop a job through its control; a second one kills this process.
 
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        if control.stop_requested():
+    Yields
+    ------
+    Callable
+        Whether Ctrl-C came.
+    """
+    interrupts = 0
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts > 1:
             _say("killed")
             os._exit(INTERRUPTED)
         control.stop()
         _say("stopping after this step; press Ctrl-C again to kill")
 
+    def interrupted() -> bool:
+        return interrupts > 0
+
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
+        yield interrupted  # only the main thread may handle signals
         return
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
 

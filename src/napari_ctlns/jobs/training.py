@@ -41,6 +41,8 @@ def run_training(spec: TrainSpec, kind: JobKind = JOBS["train"]) -> Finished:
     CtlnsError, UnexpectedError
         As the job failed. A run folder that this call made is gone again then, if
         nothing was learned yet.
+    KeyboardInterrupt
+        If Ctrl-C stopped it.
     """
     missing = [folder for folder in (spec.out, *spec.out.parents) if not folder.exists()]
     try:
@@ -87,9 +89,10 @@ def _train(spec: TrainSpec, kind: JobKind) -> Finished:
         try:
             with follow_control_file(run, control, heard):
                 finished = run_on_console(drain, control, record)
-        except BaseException:
+        except BaseException as error:
             if log is not None:
-                write_state(run, "failed")
+                stopped = isinstance(error, KeyboardInterrupt)
+                write_state(run, "stopped" if stopped else "failed")
             raise
         write_state(run, "stopped" if finished.stopped else "finished")
         return finished

@@ -60,7 +60,10 @@ def watch(run: Path) -> Iterator[Event]:
     RunError
         If the folder holds no run.
     """
-    follower = RunFollower(run)
+    return _followed(RunFollower(run))
+
+
+def _followed(follower: RunFollower) -> Iterator[Event]:
     while not follower.ended:
         yield from follower.poll()
         if not follower.ended:
