@@ -22,7 +22,7 @@ BUG = 1
 # typer brings its own copy of click in some versions and click itself in others
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 def _print_version(wanted: bool) -> None:
@@ -61,9 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console may lack characters
             stream.reconfigure(errors="replace")
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
         status = typer.main.get_command(app).main(
-            args=list(sys.argv[1:] if argv is None else argv),
+            args=words or ["--help"],
             prog_name="ctlns",
             standalone_mode=False,
         )
@@ -76,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnexpectedError as error:
         return _fail(error, str(error), BUG)
     except Exception as error:  # noqa: BLE001 - no person should see a traceback unasked
-        words = f"unexpected {type(error).__name__}: {error}; please report it"
-        return _fail(error, words, BUG)
+        unexpected = f"unexpected {type(error).__name__}: {error}; please report it"
+        return _fail(error, unexpected, BUG)
     return status if isinstance(status, int) else 0
 
 
