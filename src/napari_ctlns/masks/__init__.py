@@ -1,0 +1,1 @@
+"""Masks without learning: spheres, lungs, connected components."""
