@@ -1,0 +1,1 @@
+"""A model against a dataset, and reports of it."""

@@ -1,0 +1,1 @@
+"""A model and a scan become a probability and a mask."""
