@@ -1,0 +1,320 @@
+"""The body: chest wall, lungs, mediastinum and what lies below the diaphragm.
+
+Sizes follow an adult in deep breath, lying on the back: an inner chest some
+250 mm wide, 175 mm deep and 230 mm high.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_ctlns.phantom.bones import bones, rib_depth
+from napari_ctlns.phantom.lattice import (
+    FAR,
+    Array,
+    Axes,
+    Lattice,
+    add_tube,
+    ellipsoid,
+    smooth_max,
+    smooth_min,
+    smooth_step,
+    to_depth,
+)
+
+
+@dataclass(frozen=True)
+class Body:
+    """What differs from one patient to the next; millimetres and HU."""
+
+    half_width: float
+    half_depth: float
+    apex: float
+    base: float
+    fat: float
+    muscle: float
+    heart: float
+    dome: float
+    aorta: float
+    blood_hu: float
+    lung_hu: float
+    bone_hu: float
+    gas: bool
+    phase: float
+
+    @property
+    def spine(self) -> float:
+        """How far back the middle of the vertebral bodies lies."""
+        return self.half_depth - 20.0
+
+    def back(self, z: Array) -> Array:
+        """Return how far the chest's middle lies back at a height: the apex leans back."""
+        return np.asarray(14.0 * smooth_step(z, 20.0, self.apex), np.float32)
+
+    def inner_widths(self, z: Array) -> tuple[Array, Array]:
+        """Return inner half width and half depth of the chest at a height, apex not yet rounded."""
+        taper = smooth_step(z, -20.0, self.apex + 25)
+        flare = smooth_step(z, 20.0, self.base)
+        wide = self.half_width * (1 - 0.32 * taper + 0.03 * flare)
+        deep = self.half_depth * (1 - 0.34 * taper)
+        return np.asarray(wide, np.float32), np.asarray(deep, np.float32)
+
+
+def draw_body(rng: np.random.Generator) -> Body:
+    """Return a patient."""
+    contrast = rng.random() < 0.45
+    return Body(
+        half_width=rng.uniform(116, 132),
+        half_depth=rng.uniform(82, 96),
+        apex=rng.uniform(104, 116),
+        base=rng.uniform(-128, -116),
+        fat=rng.uniform(6, 20),
+        muscle=rng.uniform(18, 25),
+        heart=rng.uniform(0.9, 1.12),
+        dome=rng.uniform(52, 68),
+        aorta=rng.uniform(11.5, 14.5),
+        blood_hu=rng.uniform(110, 220) if contrast else rng.uniform(38, 52),
+        lung_hu=rng.uniform(-885, -840),
+        bone_hu=rng.uniform(450, 800),
+        gas=bool(rng.random() < 0.7),
+        phase=rng.uniform(0, 2 * np.pi),
+    )
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Depth fields on a lattice, by name, of one body."""
+
+    body: Body
+    lattice: Lattice
+    fields: dict[str, Array]
+
+    @property
+    def lung(self) -> Array:
+        """Depth inside the lungs."""
+        return self.fields["lung"]
+
+
+def cavity(body: Body, axes: Axes, step: float) -> Array:
+    """Return the depth inside the rib cage."""
+    z, y, x = axes
+    wide, deep = body.inner_widths(z)
+    shoulder = body.apex - 78.0
+    cap = np.maximum(z - shoulder, 0) / (body.apex - shoulder)
+    u = np.abs(x) / wide
+    v = np.abs(y - body.back(z)) / deep
+    # between an ellipse and a rounded box, as ribs are
+    q = (u**2.35 + v**2.35 + cap**2.35) ** (1 / 2.35)
+    return to_depth(np.asarray(1 - q, np.float32), step)
+
+
+def _outline(body: Body, axes: Axes, step: float, wall: float) -> Array:
+    """Return the depth inside the trunk ``wall`` mm outside the rib cage, shoulders included."""
+    z, y, x = axes
+    wide, deep = body.inner_widths(np.minimum(z, 40.0).astype(np.float32))
+    broad = smooth_step(z, 5.0, 85.0)
+    neck = smooth_step(z, body.apex + 5, body.apex + 60)
+    a = wide + wall + 38 * broad - 70 * neck
+    b = deep + 0.85 * wall + 6 * broad - 20 * neck
+    yc = body.back(z) + 4 + 6 * broad
+    power = 2.3 + 0.35 * np.sign(y - yc)
+    # the table flattens the back; a furrow runs along the spine
+    furrow = 7.0 * np.exp(-((x / 14) ** 2)) * smooth_step(y, 0, b.max())
+    u = np.abs(x) / a
+    v = np.abs(y - yc) / (b - furrow)
+    q = (u**power + v**power) ** (1 / power)
+    return to_depth(np.asarray(1 - q, np.float32), step)
+
+
+def _diaphragm(body: Body, axes: Axes, step: float) -> Array:
+    """Return the height above the diaphragm: two domes, the right one higher."""
+    z, y, x = axes
+    right = ((x + 0.48 * body.half_width) / (0.56 * body.half_width)) ** 2 + (
+        (y + 8) / (0.98 * body.half_depth)
+    ) ** 2
+    left = ((x - 0.5 * body.half_width) / (0.54 * body.half_width)) ** 2 + (
+        (y + 6) / (0.98 * body.half_depth)
+    ) ** 2
+    drop_right = 62 * right**1.35
+    drop_left = 60 * left**1.35
+    top = body.base + body.dome
+    height_right = top - drop_right
+    height_left = top - 13 - drop_left
+    height = smooth_max(
+        np.asarray(height_right, np.float32), np.asarray(height_left, np.float32), 8.0
+    )
+    height = np.maximum(height, body.base - 15)
+    return to_depth(np.asarray(z - height, np.float32), step)
+
+
+def great_vessels(body: Body) -> list[tuple[list[tuple[float, float, float]], list[float]]]:
+    """Return centre lines (zyx) and radii of aorta, pulmonary arteries, veins and cava."""
+    s, r = body.spine, body.aorta
+    arch = 46.0
+    return [
+        # aorta: up in front, arch to the left and back, down beside the spine
+        (
+            [
+                (-28, -12, -4),
+                (-5, -20, -14),
+                (22, -18, -16),
+                (arch - 6, -6, -10),
+                (arch, 12, 4),
+                (arch - 5, s - 26, 18),
+                (arch - 22, s - 16, 24),
+                (-30, s - 17, 20),
+                (-85, s - 19, 11),
+                (-180, s - 22, 3),
+            ],
+            [r * 1.25, r * 1.25, r * 1.2, r * 1.1, r * 1.05, r, r, r * 0.92, r * 0.88, r * 0.85],
+        ),
+        # pulmonary trunk and the two pulmonary arteries
+        (
+            [(-25, -30, 14), (2, -24, 18), (20, -8, 20), (24, 12, 34), (14, 22, 46)],
+            [14, 14, 13, 11, 8],
+        ),
+        ([(14, -10, 16), (10, 0, -8), (6, 4, -28), (2, 8, -44)], [11, 10.5, 10, 7.5]),
+        # pulmonary veins into the left atrium
+        ([(-22, 16, -6), (-14, 10, -28), (-6, 2, -44)], [12, 9, 6]),
+        ([(-28, 18, 8), (-14, 12, 32), (-4, 4, 44)], [12, 9, 6]),
+        ([(-26, 22, -10), (-34, 26, -34)], [12, 6]),
+        ([(-26, 22, 8), (-34, 28, 36)], [12, 6]),
+        # superior vena cava, brachiocephalic and neck vessels
+        ([(-20, -10, -28), (30, -12, -27), (66, -14, -22)], [10, 9, 8]),
+        ([(66, -14, -22), (74, -22, 8), (84, -20, 34), (110, -10, 48)], [8, 7, 7, 6]),
+        ([(66, -14, -22), (86, -16, -36), (110, -8, -46)], [8, 7, 6]),
+        ([(arch + 4, 0, -6), (84, 2, -20), (140, 6, -26)], [6, 5.5, 5]),
+        ([(arch + 4, 12, 8), (84, 12, 20), (140, 10, 26)], [5, 4.5, 4.5]),
+        # inferior vena cava
+        ([(-45, 2, -20), (-80, 8, -22), (-180, 14, -20)], [12, 12, 11]),
+    ]
+
+
+CARINA = (24.0, 14.0, 2.0)
+RIGHT_HILUM = (2.0, 14.0, -38.0)
+LEFT_HILUM = (0.0, 19.0, 42.0)
+
+
+def central_airways(body: Body) -> list[tuple[list[tuple[float, float, float]], list[float]]]:
+    """Return centre lines (zyx) and inner radii of the trachea and main bronchi."""
+    return [
+        ([(body.apex + 70, 2, 0), (60, 4, -1), (34, 11, 1), CARINA], [8.5, 8.2, 8.2, 8.6]),
+        ([CARINA, (15, 15, -14), RIGHT_HILUM], [7.5, 6.6, 5.6]),
+        ([CARINA, (13, 17, 17), LEFT_HILUM], [7.0, 6.0, 5.0]),
+    ]
+
+
+def _mediastinum(body: Body, axes: Axes, step: float, blood: Array, spine: Array) -> Array:
+    """Return the depth inside all that lies between the lungs."""
+    z, y, x = axes
+    s = body.spine
+    front = -body.half_depth + body.back(z)
+    v = (y - front) / (s - front)
+    upper = smooth_step(z, 22.0, 62.0)
+    middle = np.exp(-(((z - 15) / 32) ** 2))
+    wide = 6 + 24 * upper + 16 * middle
+    where = np.exp(-((np.abs(v - 0.56) / (0.30 + 0.12 * upper)) ** 2.6))
+    behind = 8.0 * smooth_step(v, 0.55, 0.95)
+    half = 3.2 + (wide - 3.2) * where + behind
+    lean = 5.0 * (1 - upper) * smooth_step(v, 0.9, 0.2)
+    band = to_depth(np.asarray(half - np.abs(x - lean), np.float32), step)
+    tissue = smooth_max(band, blood + 3.0, 7.0)
+    tube = np.full(tissue.shape, -FAR, np.float32)
+    for points, radii in central_airways(body):
+        add_tube(tube, axes, points, np.asarray(radii) + 3.0)
+    tissue = smooth_max(tissue, tube, 5.0)
+    return smooth_max(tissue, spine + 4.0, 6.0)
+
+
+def _heart(body: Body, axes: Axes) -> Array:
+    """Return the depth inside the heart: two overlapping ellipsoids, the apex to the left."""
+    k = body.heart
+    low = body.base + body.dome
+    main = ellipsoid(axes, (low + 34, -16, 20), (50 * k, 45 * k, 56 * k))
+    right = ellipsoid(axes, (low + 38, -12, -10), (44 * k, 38 * k, 42 * k))
+    tip = ellipsoid(axes, (low + 14, -34, 44), (30 * k, 30 * k, 38 * k))
+    return smooth_max(smooth_max(main, right, 8.0), tip, 10.0)
+
+
+def _fissures(body: Body, axes: Axes, lung: Array, step: float) -> Array:
+    """Return the distance to the nearest fissure: oblique in both, horizontal in the right lung."""
+    z, y, x = axes
+    bend = 5 * np.sin(x / 28 + body.phase) + 4 * np.sin(y / 35 + 2 * body.phase)
+    sheet = z - (-22 + 0.95 * (y - 5) + bend + 0.08 * np.abs(x))
+    oblique = np.abs(to_depth(np.asarray(sheet + 0 * x, np.float32), step))
+    flat = z - (2 + 4 * np.sin(x / 30 + body.phase) + 3 * np.sin(y / 22) + 0.06 * (x + 60))
+    horizontal = np.abs(to_depth(np.asarray(flat + 0 * sheet, np.float32), step))
+    above = (x < 0) & (sheet > 0)
+    distance = np.where(above, np.minimum(oblique, horizontal), oblique)
+    return np.where(lung > -6, distance, FAR).astype(np.float32)
+
+
+def _belly(body: Body, axes: Axes, inside: Array) -> tuple[Array, Array]:
+    """Return the depths inside the organs and the gas below the diaphragm."""
+    low = body.base + body.dome
+    liver = ellipsoid(axes, (low - 62, -8, -52), (70, 82, 92))
+    spleen = ellipsoid(axes, (low - 50, 42, 84), (42, 30, 26))
+    stomach = ellipsoid(axes, (low - 48, -22, 56), (40, 46, 36))
+    gas = ellipsoid(axes, (low - 40, -36, 56), (20, 16, 24))
+    organs = np.minimum(np.maximum(np.maximum(liver, spleen), stomach), inside - 4)
+    bubble = np.minimum(gas, stomach - 4) if body.gas else np.full_like(gas, -FAR)
+    return organs, np.minimum(bubble, inside - 7)
+
+
+def _texture(rng: np.random.Generator, lattice: Lattice, sigma_mm: float) -> Array:
+    """Return smooth noise of standard deviation 1, the same whatever part of it is asked for."""
+    from scipy import ndimage
+
+    # one block of noise, repeated through the body: its place does not depend on the lattice
+    block = ndimage.gaussian_filter(
+        rng.standard_normal((64, 64, 64), dtype=np.float32), sigma_mm / lattice.step, mode="wrap"
+    )
+    block /= block.std()
+    index = [(np.arange(n) + s) % 64 for n, s in zip(lattice.shape, lattice.start, strict=True)]
+    return np.asarray(block[np.ix_(*index)], np.float32)
+
+
+def build_anatomy(body: Body, lattice: Lattice, seed: np.random.SeedSequence) -> Anatomy:
+    """Compute the depth fields of a body on a lattice.
+
+    Parameters
+    ----------
+    body
+        The patient.
+    lattice
+        Where; any part of the body, at any step.
+    seed
+        Of the textures.
+    """
+    axes, step = lattice.axes, lattice.step
+    chest = cavity(body, axes, step)
+    skin = _outline(body, axes, step, body.muscle + body.fat)
+    muscle = np.minimum(_outline(body, axes, step, body.muscle), skin - 4)
+    ribs = rib_depth(body, axes)
+    bone, spine, soft = bones(body, axes, ribs)
+    blood = np.full(lattice.shape, -FAR, np.float32)
+    for points, radii in great_vessels(body):
+        add_tube(blood, axes, points, radii)
+    above = _diaphragm(body, axes, step)
+    heart = np.minimum(_heart(body, axes), smooth_max(above + 6, blood, 3.0))
+    blood = smooth_max(blood, heart, 3.0)
+    between = _mediastinum(body, axes, step, blood, spine)
+    lung = smooth_min(chest, -between, 8.0)
+    lung = smooth_min(lung, above, 3.0)
+    lung = smooth_min(lung, -ribs - 2.0, 3.0)
+    organs, gas = _belly(body, axes, np.minimum(chest, -above))
+    rng = np.random.default_rng(seed)
+    fields = {
+        "skin": skin,
+        "muscle": muscle,
+        "chest": chest,
+        "bone": bone,
+        "soft": np.maximum(soft, organs),
+        "blood": blood,
+        "gas": gas,
+        "lung": lung,
+        "fissure": _fissures(body, axes, lung, step),
+        "mottle": _texture(rng, lattice, 7.0),
+        "grain": _texture(rng, lattice, 2.8),
+    }
+    return Anatomy(body, lattice, fields)

@@ -1,0 +1,285 @@
+"""From depths and tubes to HU on a grid, with partial volume.
+
+A voxel's value is the mean of what lies in it, each by the part of the voxel that
+it fills: a clipped ramp of the depth across one voxel. Slices thicker than
+`FINE_MM` are drawn as several thin ones and averaged, as a scanner does.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ctlns.phantom.anatomy import Anatomy
+from napari_ctlns.phantom.lattice import Array, Lattice, box_between, piece_depth
+from napari_ctlns.phantom.nodules import Nodule
+from napari_ctlns.phantom.vessels import Airways, Pieces
+
+FINE_MM = 1.6
+SLICES = 16
+"""Slices drawn at once, so that memory stays small and near."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Voxel centres along (z, y, x) in the body's frame."""
+
+    z: Array
+    y: Array
+    x: Array
+    spacing: tuple[float, float, float]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along (z, y, x)."""
+        return len(self.z), len(self.y), len(self.x)
+
+    def slices(self, first: int, last: int) -> "Grid":
+        """Return some of the slices."""
+        return Grid(self.z[first:last], self.y, self.x, self.spacing)
+
+    def refined(self, parts: int) -> "Grid":
+        """Return the grid with every slice cut into ``parts``."""
+        step = self.spacing[0] / parts
+        within = ((np.arange(parts) - (parts - 1) / 2) * step).astype(np.float32)
+        z = (self.z[:, None] + within).ravel()
+        return Grid(z, self.y, self.x, (step, *self.spacing[1:]))
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """How far each voxel of a box is filled by a nodule.
+
+    Attributes
+    ----------
+    box
+        Slices (z, y, x) of the grid.
+    inside
+        Part of each voxel inside the nodule and the lung: the truth.
+    solid, glass
+        Parts filled by its solid and its ground-glass tissue.
+    """
+
+    box: tuple[slice, slice, slice]
+    inside: Array
+    solid: Array
+    glass: Array
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that is drawn."""
+
+    anatomy: Anatomy
+    vessels: Pieces
+    airways: Airways
+    scars: Pieces
+    nodules: tuple[Nodule, ...]
+
+
+def filled(depth: Array, width: float) -> Array:
+    """Return the part of a voxel of a width (mm) inside a surface at a depth."""
+    return np.clip(depth * np.float32(1 / width) + np.float32(0.5), 0, 1)
+
+
+def draw_tubes(grid: Grid, pieces: Pieces) -> Array:
+    """Return the part of each voxel that tubes fill; thin ones fill as much as their area."""
+    out = np.zeros(grid.shape, np.float32)
+    width = float(np.cbrt(np.prod(grid.spacing)))
+    axes = (grid.z, grid.y, grid.x)
+    reach = np.maximum(pieces.start_radius, pieces.end_radius)[:, None] + width
+    low = np.minimum(pieces.start, pieces.end) - reach
+    high = np.maximum(pieces.start, pieces.end) + reach
+    first = [np.searchsorted(a, low[:, k]) for k, a in enumerate(axes)]
+    last = [np.searchsorted(a, high[:, k]) for k, a in enumerate(axes)]
+    seen = np.all([b > a for a, b in zip(first, last, strict=True)], axis=0)
+    strength = _thin_tubes(pieces.radius, width)
+    for i in np.flatnonzero(seen):
+        box = tuple(slice(int(a[i]), int(b[i])) for a, b in zip(first, last, strict=True))
+        local = [a[s] for a, s in zip(axes, box, strict=True)]
+        depth = piece_depth(
+            local, pieces.start[i], pieces.end[i], pieces.start_radius[i], pieces.end_radius[i]
+        )
+        part = filled(depth, width) * np.float32(strength[i])
+        np.maximum(out[box], part, out=out[box])
+    return out
+
+
+def _thin_tubes(radius: npt.NDArray[np.float64], width: float) -> npt.NDArray[np.float64]:
+    """Return by what to multiply the ramp of `filled` so that a tube keeps its cross-section.
+
+    The ramp's integral over the plane is a cone when the radius is below half a voxel,
+    else a blunted one, pi (r^2 + w^2 / 12).
+    """
+    h = width / 2
+    blunt = radius**2 + width**2 / 12
+    cone = (radius + h) ** 3 / (3 * width)
+    return np.asarray(radius**2 / np.where(radius < h, cone, blunt))
+
+
+def stamp_nodule(grid: Grid, nodule: Nodule, anatomy: Anatomy) -> Stamp:
+    """Draw one nodule with 2 to 4 samples along each side of a voxel."""
+    reach = nodule.shape.extent + np.asarray(grid.spacing)
+    axes = (grid.z, grid.y, grid.x)
+    box = box_between(axes, nodule.centre - reach, nodule.centre + reach)
+    if box is None:
+        raise ValueError("the nodule lies outside the grid")
+    parts = [int(np.clip(np.ceil(s / 0.4), 2, 12)) for s in grid.spacing]
+    local = [
+        _subdivided(a[s], step, n)
+        for a, s, step, n in zip(axes, box, grid.spacing, parts, strict=True)
+    ]
+    z, y, x = local[0][:, None, None], local[1][None, :, None], local[2][None, None, :]
+    width = float(np.cbrt(np.prod(np.asarray(grid.spacing) / parts)))
+    depth = nodule.depth(z, y, x)
+    lung = anatomy.lattice.on_grid(anatomy.lung, *local)
+    inside = _averaged(filled(np.minimum(depth, lung), width), parts)
+    # what reaches into the chest wall is drawn too: there it looks like the wall
+    whole = _averaged(filled(depth, width), parts)
+    none = np.zeros_like(whole)
+    if nodule.density == "solid":
+        return Stamp(box, inside, whole, none)
+    # ground glass has no sharp edge
+    hazy = _averaged(filled(depth, 1.2), parts)
+    if nodule.density == "ground-glass":
+        return Stamp(box, inside, none, hazy)
+    core = np.minimum(nodule.core_depth(z, y, x), depth - 0.8)
+    return Stamp(box, inside, _averaged(filled(core, width), parts), hazy)
+
+
+def _subdivided(centres: Array, step: float, parts: int) -> Array:
+    within = ((np.arange(parts) + 0.5) / parts - 0.5) * step
+    return (centres[:, None] + within.astype(np.float32)).ravel().astype(np.float32)
+
+
+def _averaged(fine: Array, parts: list[int]) -> Array:
+    a, b, c = parts
+    nz, ny, nx = (n // p for n, p in zip(fine.shape, parts, strict=True))
+    return np.asarray(fine.reshape(nz, a, ny, b, nx, c).mean(axis=(1, 3, 5)), np.float32)
+
+
+def render(scene: Scene, grid: Grid, stamps: list[Stamp]) -> Array:
+    """Return HU (float32) of the scene on a grid, without noise."""
+    hu = np.empty(grid.shape, np.float32)
+    parts = max(1, int(np.ceil(grid.spacing[0] / FINE_MM)))
+    size = max(1, SLICES // parts)
+    for first in range(0, len(grid.z), size):
+        last = min(first + size, len(grid.z))
+        fine = grid.slices(first, last).refined(parts)
+        here = [
+            _cut(s, n, first, last, parts) for n, s in enumerate(stamps) if _meets(s, first, last)
+        ]
+        drawn = _render_slices(scene, fine, here)
+        hu[first:last] = drawn.reshape(last - first, parts, *drawn.shape[1:]).mean(axis=1)
+    return hu
+
+
+def _meets(stamp: Stamp, first: int, last: int) -> bool:
+    return stamp.box[0].start < last and stamp.box[0].stop > first
+
+
+def _cut(stamp: Stamp, number: int, first: int, last: int, parts: int) -> tuple[int, Stamp]:
+    """Return the slices ``first`` to ``last`` of a stamp, each repeated ``parts`` times."""
+    z, y, x = stamp.box
+    low, high = max(z.start, first), min(z.stop, last)
+    rows = slice(low - z.start, high - z.start)
+    inside, solid, glass = (
+        np.repeat(a[rows], parts, axis=0) for a in (stamp.inside, stamp.solid, stamp.glass)
+    )
+    box = (slice((low - first) * parts, (high - first) * parts), y, x)
+    return number, Stamp(box, inside, solid, glass)
+
+
+def _render_slices(scene: Scene, grid: Grid, stamps: list[tuple[int, Stamp]]) -> Array:
+    """Draw some slices: first what is inside the lungs, then the body around it."""
+    lattice, fields = scene.anatomy.lattice, scene.anatomy.fields
+    width = float(np.cbrt(np.prod(grid.spacing)))
+    in_lung = filled(_read(lattice, fields["lung"], grid), width)
+    body = _body(scene.anatomy, grid, width)
+    lung = _lung(scene, grid, width, stamps)
+    body += in_lung * (lung - body)
+    if (in_lung < 1).any():
+        _open_airways(scene, grid, body)
+    return body
+
+
+def _read(lattice: Lattice, field: Array, grid: Grid) -> Array:
+    return lattice.on_grid(field, grid.z, grid.y, grid.x)
+
+
+def _mix(hu: Array, part: Array, value: npt.ArrayLike) -> None:
+    """Fill ``part`` of each voxel with ``value``, in place."""
+    hu += part * (np.asarray(value, np.float32) - hu)
+
+
+def _lung(scene: Scene, grid: Grid, width: float, stamps: list[tuple[int, Stamp]]) -> Array:
+    """Return HU as if lung were everywhere: tissue, glass, fissures, vessels, airways, nodules."""
+    anatomy = scene.anatomy
+    lattice, fields, body = anatomy.lattice, anatomy.fields, anatomy.body
+    mottle = _read(lattice, fields["mottle"], grid)
+    grain = _read(lattice, fields["grain"], grid)
+    # blood sinks to the back
+    hu = body.lung_hu + 11 * mottle + 13 * grain + (grid.y[:, None] * np.float32(0.22))
+    for number, stamp in stamps:
+        uneven = scene.nodules[number].glass_hu + 25 * grain[stamp.box] + 15 * mottle[stamp.box]
+        _mix(hu[stamp.box], stamp.glass, uneven)
+    sheet = np.clip(1 - _read(lattice, fields["fissure"], grid) / np.float32(max(width, 0.8)), 0, 1)
+    _mix(hu, sheet * np.float32(min(0.3 / width, 1)), -50.0)
+    if len(scene.scars):
+        _mix(hu, draw_tubes(grid, scene.scars), -60.0)
+    _mix(hu, draw_tubes(grid, scene.vessels), body.blood_hu)
+    _walls(scene, grid, hu)
+    for number, stamp in stamps:
+        tissue = scene.nodules[number].hu + 8 * grain[stamp.box]
+        _mix(hu[stamp.box], stamp.solid, tissue)
+    return hu
+
+
+def _walls(scene: Scene, grid: Grid, hu: Array) -> None:
+    """Draw airways: wall, then air, or mucus where they are plugged."""
+    airways = scene.airways
+    _mix(hu, draw_tubes(grid, airways.outer), 0.0)
+    _mix(hu, draw_tubes(grid, airways.inner.take(~airways.plugged)), -985.0)
+    _mix(hu, draw_tubes(grid, airways.inner.take(airways.plugged)), 15.0)
+
+
+def _open_airways(scene: Scene, grid: Grid, hu: Array) -> None:
+    """Draw trachea and main bronchi where they run outside the lungs."""
+    wide = scene.airways.inner.radius > 4.5
+    _mix(hu, draw_tubes(grid, scene.airways.outer.take(wide)), 20.0)
+    _mix(hu, draw_tubes(grid, scene.airways.inner.take(wide)), -990.0)
+
+
+def _body(anatomy: Anatomy, grid: Grid, width: float) -> Array:
+    """Return HU of everything but the lungs."""
+    lattice, fields, body = anatomy.lattice, anatomy.fields, anatomy.body
+    skin = _read(lattice, fields["skin"], grid)
+    mottle = _read(lattice, fields["mottle"], grid)
+    hu = np.full(grid.shape, -1000.0, np.float32)
+    _mix(hu, _table(grid), -820.0)
+    _mix(hu, filled(skin, width), 20.0)
+    fat = -102 + 5 * mottle
+    _mix(hu, filled(skin - np.float32(1.8), width), fat)
+    muscle = _read(lattice, fields["muscle"], grid)
+    # layers of fat between muscles
+    layered = np.clip((np.abs(mottle) - 0.12) * 6, 0, 1)
+    _mix(hu, filled(muscle, width) * np.maximum(layered, filled(4 - muscle, 3)), 52.0)
+    chest = _read(lattice, fields["chest"], grid)
+    _mix(hu, filled(chest + np.float32(1.0), width), 45.0)
+    _mix(hu, filled(chest - np.float32(1.5), width), -92 + 12 * mottle)
+    _mix(hu, filled(_read(lattice, fields["soft"], grid), width), 62 + 4 * mottle)
+    _mix(hu, filled(_read(lattice, fields["blood"], grid), width), body.blood_hu)
+    _mix(hu, filled(_read(lattice, fields["gas"], grid), width), -960.0)
+    bone = _read(lattice, fields["bone"], grid)
+    _mix(hu, filled(bone, width), body.bone_hu)
+    _mix(hu, filled(bone - np.float32(1.7), width), 190 + 60 * mottle)
+    return hu
+
+
+def _table(grid: Grid) -> Array:
+    """Return where the table is: a thin, bent shell below the back."""
+    sag = 152.0 - (grid.x / 34.0) ** 2
+    shell = np.abs(grid.y[:, None] - sag[None, :] - 4)
+    half = np.abs(grid.x)[None, :] < 210
+    part = np.clip(2.0 - shell, 0, 1) * half
+    return np.broadcast_to(part.astype(np.float32), grid.shape)
