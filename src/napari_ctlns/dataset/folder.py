@@ -1,0 +1,285 @@
+"""A dataset on disk.
+
+``dataset.json`` holds the preparation and the split by patient. Each scan has a
+folder with ``scan.json``, its HU (``ct.npy``, int16) and its masks
+(``masks/<revision>.npy``), all (z, y, x) on the prepared grid. Array files never
+change once they are there: a change writes a file of a new name and then moves
+the pointer in ``scan.json``, so that whoever has mapped the old one keeps it.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_ctlns.atomic import write_text
+from napari_ctlns.errors import DatasetError
+from napari_ctlns.findings import Annotation, Origin, now
+from napari_ctlns.recipe import Preparation
+from napari_ctlns.specs import Split
+from napari_ctlns.volume import Geometry, Source, Volume
+
+FORMAT_VERSION = 1
+DATASET_CARD = "dataset.json"
+SCAN_CARD = "scan.json"
+
+
+class _Card(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Nodule(_Card):
+    """A label of a mask: its centroid, rounded to a voxel (z, y, x), and its voxels."""
+
+    label: int
+    centre: tuple[int, int, int]
+    voxels: int
+
+
+class MaskRevision(_Card):
+    """One state of a scan's mask, and whose work it is.
+
+    Attributes
+    ----------
+    name
+        The file is ``masks/<name>.npy``.
+    parent
+        The revision that was changed into this one; None for a first one.
+    """
+
+    name: str
+    reader: str = ""
+    time: datetime = Field(default_factory=now)
+    parent: str | None = None
+    origin: Origin = "annotation"
+    nodules: tuple[Nodule, ...] = ()
+
+
+class SourceNote(_Card):
+    """Where a prepared scan came from; ``signature`` changes when it has to be made anew."""
+
+    path: Path
+    series: str | None = None
+    format: str = ""
+    signature: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class ScanCard(_Card):
+    """What ``scan.json`` holds; ``ct`` and ``mask`` point at the current files."""
+
+    format_version: int = FORMAT_VERSION
+    scan_id: str
+    patient_id: str
+    source: SourceNote
+    geometry: Geometry
+    annotations: tuple[Annotation, ...] = ()
+    ct: str = ""
+    mask: str = ""
+    masks: tuple[MaskRevision, ...] = ()
+
+
+class Unmatched(_Card):
+    """Something that was given but could not be used, and why."""
+
+    what: str
+    why: str
+
+
+class DatasetCard(_Card):
+    """What ``dataset.json`` holds: scans by folder name, the split by patient."""
+
+    format_version: int = FORMAT_VERSION
+    preparation: Preparation
+    scans: tuple[str, ...] = ()
+    split: Mapping[str, Split] = Field(default_factory=dict)
+    unmatched: tuple[Unmatched, ...] = ()
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """One scan of a dataset; its arrays are mapped from disk when asked for."""
+
+    folder: Path
+    card: ScanCard
+
+    @property
+    def scan_id(self) -> str:
+        """Series UID or file stem."""
+        return self.card.scan_id
+
+    @property
+    def patient_id(self) -> str:
+        """Whose scan it is."""
+        return self.card.patient_id
+
+    @property
+    def geometry(self) -> Geometry:
+        """The prepared grid."""
+        return self.card.geometry
+
+    @property
+    def revision(self) -> MaskRevision:
+        """The current mask's revision."""
+        return next(r for r in self.card.masks if r.name == self.card.mask)
+
+    @property
+    def nodules(self) -> tuple[Nodule, ...]:
+        """The nodules of the current mask."""
+        return self.revision.nodules
+
+    def hu(self) -> npt.NDArray[np.int16]:
+        """Return the CT, HU (z, y, x), memory-mapped and read-only.
+
+        Raises
+        ------
+        DatasetError
+            If the file is missing or damaged.
+        """
+        return self._mapped(self.card.ct)
+
+    def mask(self) -> npt.NDArray[Any]:
+        """Return the current mask, uint8 or uint16 (z, y, x), memory-mapped and read-only.
+
+        Raises
+        ------
+        DatasetError
+            If the file is missing or damaged.
+        """
+        return self._mapped(f"masks/{self.card.mask}.npy")
+
+    def volume(self) -> Volume:
+        """Return the CT with its grid and ids."""
+        source = Source(
+            path=self.card.source.path,
+            format=self.card.source.format,
+            series_uid=self.card.source.series or "",
+            warnings=self.card.source.warnings,
+        )
+        return Volume(self.hu(), self.geometry, "ct", self.scan_id, self.patient_id, source)
+
+    def truth(self) -> Volume:
+        """Return the current mask with its grid and ids."""
+        return self.volume().mask(self.mask())
+
+    def _mapped(self, name: str) -> npt.NDArray[Any]:
+        path = self.folder / name
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DatasetError(f"{path} is missing or damaged; prepare the dataset anew") from error
+        if array.shape != self.geometry.shape:
+            raise DatasetError(f"{path} does not fit its {SCAN_CARD}; prepare the dataset anew")
+        return array
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder of prepared scans."""
+
+    path: Path
+    card: DatasetCard
+
+    @property
+    def preparation(self) -> Preparation:
+        """How its scans were prepared."""
+        return self.card.preparation
+
+    def scans(self, split: Split | None = None) -> list[PreparedScan]:
+        """Return the scans of a split, or all, sorted by folder.
+
+        Raises
+        ------
+        DatasetError
+            If a scan's card is missing or damaged.
+        """
+        found = [read_scan_folder(self.path / name) for name in self.card.scans]
+        return [s for s in found if split is None or self.card.split.get(s.patient_id) == split]
+
+
+def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open a dataset folder.
+
+    Raises
+    ------
+    DatasetError
+        If it is no dataset, is damaged, or was made by a newer version.
+    """
+    path = Path(path)
+    if not (path / DATASET_CARD).is_file():
+        raise DatasetError(f"{path} is not a dataset; make one with `ctlns prepare`")
+    return Dataset(path, _read(path / DATASET_CARD, DatasetCard))
+
+
+def read_scan_folder(folder: Path) -> PreparedScan:
+    """Return the prepared scan in ``folder``.
+
+    Raises
+    ------
+    DatasetError
+        If its card is missing or damaged, or points at no revision it knows.
+    """
+    card = _read(folder / SCAN_CARD, ScanCard)
+    if card.mask not in {revision.name for revision in card.masks}:
+        raise DatasetError(f"{folder / SCAN_CARD} is damaged; prepare the dataset anew")
+    return PreparedScan(folder, card)
+
+
+def write_card(path: Path, card: BaseModel) -> None:
+    """Write a card as indented JSON, atomically."""
+    write_text(path, card.model_dump_json(indent=1) + "\n")
+
+
+def same_spacing(one: Preparation, other: Preparation) -> bool:
+    """Whether two preparations put scans on the same grids; HU are clipped later."""
+
+    def triple(spacing: object) -> object:
+        return (spacing,) * 3 if isinstance(spacing, float) else spacing
+
+    return triple(one.spacing_mm) == triple(other.spacing_mm)
+
+
+def nodules_of(mask: npt.NDArray[Any]) -> tuple[Nodule, ...]:
+    """Return the labels of a mask (z, y, x) with their centroids and voxel counts."""
+    where = np.nonzero(mask)
+    labels = mask[where]
+    counts = np.bincount(labels)
+    centroids = [np.bincount(labels, axis) / np.maximum(counts, 1) for axis in where]
+    found = []
+    for label in np.flatnonzero(counts):
+        z, y, x = (int(np.rint(c[label])) for c in centroids)
+        found.append(Nodule(label=int(label), centre=(z, y, x), voxels=int(counts[label])))
+    return tuple(found)
+
+
+def smallest_labels(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return labels as uint8, or as uint16 if there are more than 255."""
+    largest = int(mask.max(initial=0))
+    return mask.astype(np.uint8 if largest <= np.iinfo(np.uint8).max else np.uint16, copy=False)
+
+
+def next_name(prefix: str, taken: Sequence[str]) -> str:
+    """Return ``prefix`` followed by the first number from 1 on that is not ``taken``."""
+    number = 1
+    while f"{prefix}{number}" in taken:
+        number += 1
+    return f"{prefix}{number}"
+
+
+_AnyCard = TypeVar("_AnyCard", ScanCard, DatasetCard)
+
+
+def _read(path: Path, kind: type[_AnyCard]) -> _AnyCard:
+    try:
+        card = kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DatasetError(f"{path} is missing or damaged; prepare the dataset anew") from error
+    if card.format_version > FORMAT_VERSION:
+        raise DatasetError(f"{path} is of a newer version; update napari-ctlns")
+    return card

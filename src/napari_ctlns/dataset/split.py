@@ -1,0 +1,122 @@
+"""Which patients are for training, validation and testing; a patient is never in two."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any, get_args
+
+from napari_ctlns.errors import DatasetError
+from napari_ctlns.specs import Split
+
+SHARE = 0.15
+"""Of the patients, for validation and for testing each."""
+_SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+def split_by_share(
+    patients: Iterable[str], seed: int, known: Mapping[str, Split] | None = None
+) -> dict[str, Split]:
+    """Divide patients by fixed shares, in an order that only ``seed`` and their ids decide.
+
+    Parameters
+    ----------
+    patients
+        Ids; their order does not matter.
+    seed
+        Another seed gives another division.
+    known
+        Patients divided before: they stay where they are, so that adding
+        patients never moves one from training to testing.
+
+    Returns
+    -------
+    dict
+        Every patient's split. Three and more new patients are in all three
+        splits; two are for training and validation, one is for training.
+    """
+    everyone = set(patients)
+    split = {p: s for p, s in (known or {}).items() if p in everyone}
+    have = list(split.values())
+    share = max(1, round(SHARE * len(everyone)))
+    lacking: dict[Split, int] = {
+        "train": 1 - have.count("train"),
+        "val": (share if len(everyone) >= 2 else 0) - have.count("val"),
+        "test": (share if len(everyone) >= 3 else 0) - have.count("test"),
+    }
+    places = chain(*(repeat(name, n) for name, n in lacking.items()), repeat("train"))
+    fresh = sorted(everyone - split.keys(), key=lambda patient: _order(patient, seed))
+    rest: Iterable[Split] = places  # type: ignore[assignment]
+    return split | dict(zip(fresh, rest, strict=False))
+
+
+def split_from_file(path: Path, patients_of: Mapping[str, str]) -> dict[str, Split]:
+    """Return the split that a file gives.
+
+    Parameters
+    ----------
+    path
+        JSON ``{"train": [...], "val": [...], "test": [...]}`` of patient or scan ids, or
+        CSV with the columns ``patient_id,split``.
+    patients_of
+        The patient of each scan id there is. Ids that are neither are passed over.
+
+    Returns
+    -------
+    dict
+        The split of the patients that the file names; others are in none.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, names another split, puts one patient into
+        two, or names no patient there is.
+    """
+    known = set(patients_of.values())
+    split: dict[str, Split] = {}
+    for name, place in _rows(path):
+        patient = name if name in known else patients_of.get(name)
+        if patient is None:
+            continue
+        if split.setdefault(patient, place) != place:
+            raise DatasetError(f"patient {patient} is in {split[patient]} and {place} of {path}")
+    if not split:
+        raise DatasetError(f"{path} names no patient of these scans; give patient or scan ids")
+    return split
+
+
+def _rows(path: Path) -> list[tuple[str, Split]]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read splits {path}; give a JSON or CSV file") from error
+    pairs = _from_json(text, path) if path.suffix.lower() == ".json" else _from_csv(text, path)
+    for _, place in pairs:
+        if place not in _SPLITS:
+            raise DatasetError(f"{path}: split {place!r}; it must be train, val or test")
+    return pairs
+
+
+def _from_json(text: str, path: Path) -> list[tuple[str, Any]]:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict) or not all(isinstance(v, list) for v in values.values()):
+        raise DatasetError(f'{path}: write it as {{"train": [ids], "val": [ids], "test": [ids]}}')
+    return [(str(name), place) for place, names in values.items() for name in names]
+
+
+def _from_csv(text: str, path: Path) -> list[tuple[str, Any]]:
+    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    missing = {"patient_id", "split"} - set(reader.fieldnames or ())
+    if missing:
+        raise DatasetError(f"{path} lacks the column {sorted(missing)[0]}; it needs patient_id,split")
+    return [(row["patient_id"], (row["split"] or "").strip()) for row in reader]
+
+
+def _order(patient: str, seed: int) -> str:
+    """Return a text whose order is a shuffle of the patients that ``seed`` decides."""
+    return hashlib.sha256(f"{seed}/{patient}".encode()).hexdigest()
