@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from napari_ctlns import __version__
 from napari_ctlns.cli import learning_commands, making_commands, scan_commands
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.jobs.console import INTERRUPTED, UnexpectedError
+from napari_ctlns.jobs.registry import first_problem
 
 BAD_INPUT = 2
 BUG = 1
@@ -72,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except _UsageError as error:
         return _fail(error, _usage_words(error), BAD_INPUT)
+    except ValidationError as error:  # a value that a spec does not allow
+        return _fail(error, first_problem(error), BAD_INPUT)
     except CtlnsError as error:
         return _fail(error, str(error), BAD_INPUT)
     except UnexpectedError as error:

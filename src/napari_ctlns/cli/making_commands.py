@@ -31,18 +31,15 @@ def phantom(
     scans: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Where randomness is counted from.")] = 0,
     spacing: Annotated[
-        tuple[float, float, float] | None,
+        tuple[float, float, float],
         typer.Option(metavar="Z Y X", help="Millimetres between voxels."),
-    ] = None,
+    ] = (1.25, 0.75, 0.75),
 ) -> None:
     """Write synthetic chest scans with their truth."""
+    from napari_ctlns.phantom import cohort_specs, write_cohort
 
-    def work(control: Control) -> Iterator[Event]:
-        from napari_ctlns.phantom import cohort_specs, write_cohort
-
-        yield from write_cohort(out.absolute(), cohort_specs(scans, seed, spacing), control)
-
-    run_job(work)
+    specs = cohort_specs(scans, seed, spacing)
+    run_job(lambda control: write_cohort(out.absolute(), specs, control))
 
 
 def recipes(

@@ -28,7 +28,7 @@ from napari_ctlns.events import Event, Failed, Finished, Log, ThreadControl, eve
 from napari_ctlns.jobs.control_file import Verb, obey
 from napari_ctlns.jobs.drain import Drain
 from napari_ctlns.jobs.priority import lower_priority
-from napari_ctlns.jobs.registry import JOBS, JobKind, start_job
+from napari_ctlns.jobs.registry import JOBS, JobKind, first_problem, start_job
 
 _NICENESS = 5
 # How long a job may take over its last step when nobody is there any more.
@@ -97,7 +97,7 @@ class _Child:
         try:
             request = Request.model_validate_json(line)
         except ValidationError as error:
-            self._answer(None, Failed(message=f"not a request: {_first(error)}"))
+            self._answer(None, Failed(message=f"not a request: {first_problem(error)}"))
             return
         if request.control is not None:
             self._obey(request)
@@ -132,7 +132,7 @@ class _Child:
         try:
             spec = kind.spec.model_validate(request.spec or {})
         except ValidationError as error:
-            yield Failed(message=f"cannot {request.job}: {_first(error)}")
+            yield Failed(message=f"cannot {request.job}: {first_problem(error)}")
             return
         drain = Drain(start_job(kind, spec, control))
         self._running = (request.id, drain)
@@ -147,12 +147,6 @@ class _Child:
                 self._answers.flush()
         except (OSError, ValueError):  # the reader is gone
             self._close()
-
-
-def _first(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    path = ".".join(str(part) for part in problem["loc"])
-    return f"{path}: {problem['msg']}" if path else problem["msg"]
 
 
 def serve(jobs: Mapping[str, JobKind] = JOBS) -> None:
