@@ -54,17 +54,17 @@ def resample_array(
     interpolation
         "linear" for CT and probabilities, "nearest" for masks.
     outside
-        Value where ``target`` reaches more than half a voxel beyond ``geometry``;
-        within that half voxel the nearest value counts.
+        Value where ``target`` reaches more than one voxel beyond the outer faces
+        of ``geometry``; up to there the nearest value counts.
     """
     if geometry.same_grid(target, 1e-6):
         return array
-    # ITK calls a point outside unless it lies between voxel centres: one copied
-    # layer on each side makes it whole voxels.
+    # A grid made by Geometry.resampled may end up to half a voxel before the scan
+    # does: one copied layer on each side lets its values reach the scan's last voxels.
     padded = np.pad(array, 1, mode="edge")
-    image = to_sitk(padded, geometry.cropped((-1, -1, -1), padded.shape))
-    if array.dtype == np.bool_:
-        image = to_sitk(padded.astype(np.uint8), geometry.cropped((-1, -1, -1), padded.shape))
+    # SimpleITK knows no booleans
+    known = padded.astype(np.uint8) if array.dtype == np.bool_ else padded
+    image = to_sitk(known, geometry.cropped((-1, -1, -1), padded.shape))
     resampled = sitk.Resample(
         image,
         target.shape[::-1],

@@ -251,10 +251,11 @@ class Volume:
             raise ValueError(message)
 
     def hu(self) -> npt.NDArray[Any]:
-        """Return a copy of a CT in which padding and out-of-field values are -1024 HU."""
+        """Return a copy of a CT in which padding, out-of-field values and NaN are -1024 HU."""
         if np.issubdtype(self.array.dtype, np.integer) and np.iinfo(self.array.dtype).min > AIR_HU:
             return self.array.copy()
-        return np.maximum(self.array, np.asarray(AIR_HU, dtype=self.array.dtype))
+        # fmax, not maximum: it prefers a number to NaN
+        return np.fmax(self.array, np.asarray(AIR_HU, dtype=self.array.dtype))
 
     def mask(self, array: npt.NDArray[Any]) -> "Volume":
         """Return a mask on the grid of this volume, known by the same ids."""
