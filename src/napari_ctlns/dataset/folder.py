@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import DatasetError
 from napari_ctlns.findings import Annotation, Origin, now
+from napari_ctlns.masks.components import parts_of, smallest_dtype
 from napari_ctlns.recipe import Preparation
 from napari_ctlns.specs import Split
 from napari_ctlns.volume import Geometry, Source, Volume
@@ -247,21 +248,17 @@ def same_spacing(one: Preparation, other: Preparation) -> bool:
 
 def nodules_of(mask: npt.NDArray[Any]) -> tuple[Nodule, ...]:
     """Return the labels of a mask (z, y, x) with their centroids and voxel counts."""
-    where = np.nonzero(mask)
-    labels = mask[where]
-    counts = np.bincount(labels)
-    centroids = [np.bincount(labels, axis) / np.maximum(counts, 1) for axis in where]
-    found = []
-    for label in np.flatnonzero(counts):
-        z, y, x = (int(np.rint(c[label])) for c in centroids)
-        found.append(Nodule(label=int(label), centre=(z, y, x), voxels=int(counts[label])))
-    return tuple(found)
+    parts = parts_of(mask)
+    nodules = []
+    for label, voxels, centroid in zip(parts.labels, parts.voxels, parts.centroids, strict=True):
+        z, y, x = (int(n) for n in np.rint(centroid))
+        nodules.append(Nodule(label=int(label), centre=(z, y, x), voxels=int(voxels)))
+    return tuple(nodules)
 
 
 def smallest_labels(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return labels as uint8, or as uint16 if there are more than 255."""
-    largest = int(mask.max(initial=0))
-    return mask.astype(np.uint8 if largest <= np.iinfo(np.uint8).max else np.uint16, copy=False)
+    return mask.astype(smallest_dtype(int(mask.max(initial=0))), copy=False)
 
 
 def next_name(prefix: str, taken: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Which annotations or mask belong to which scan: by series UID or file stem."""
 
+import glob
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.dataset.folder import Unmatched
-from napari_ctlns.errors import DatasetError, MaskError
+from napari_ctlns.errors import DatasetError
 from napari_ctlns.findings import Annotation
-from napari_ctlns.formats import ScanFile, find_scans, read_annotations, read_mask_onto
+from napari_ctlns.formats import ScanFile, read_annotations, read_mask_onto
+from napari_ctlns.formats.images import extension, file_stem
 from napari_ctlns.masks.components import label_components
 from napari_ctlns.masks.spheres import sphere_mask
 from napari_ctlns.volume import Volume
@@ -92,7 +94,8 @@ class MaskFolder:
         if not folder.is_dir():
             raise DatasetError(f"no folder {folder}; give the folder that holds the masks")
         self._folder = folder
-        self._files = {name: mask for mask in find_scans(folder) for name in names_of(mask)}
+        files = sorted(path for path in folder.rglob("*") if extension(path) and path.is_file())
+        self._files = {file_stem(p): p for p in files if not p.name.startswith(".")}
 
     def strangers(self, scans: Sequence[ScanFile]) -> list[Unmatched]:
         """Return the masks of scans that are not there."""
@@ -110,7 +113,7 @@ class MaskFolder:
     def signature(self, file: ScanFile) -> str:
         """Return name, size and time of the scan's mask."""
         mask = self._of(file)
-        return file_signature(mask.path) if mask else "no mask"
+        return file_signature(mask) if mask else "no mask"
 
     def of(self, file: ScanFile, prepared: Volume) -> TrueMask:
         """Return the scan's mask, one label per nodule.
@@ -121,28 +124,18 @@ class MaskFolder:
         found = self._of(file)
         if found is None:
             raise DatasetError(f"no mask of this scan in {self._folder}")
-        mask = read_mask_onto(found.path, prepared).array
-        if mask.min(initial=0) < 0:
-            raise MaskError(f"{found.path} has negative labels; it is no mask")
+        mask = read_mask_onto(found, prepared).array
         if len(np.unique(mask[mask > 0])) == 1:
             mask = label_components(mask > 0)
         return TrueMask(mask)
 
-    def _of(self, file: ScanFile) -> ScanFile | None:
+    def _of(self, file: ScanFile) -> Path | None:
         return next((self._files[n] for n in sorted(names_of(file)) if n in self._files), None)
 
 
 def names_of(file: ScanFile) -> frozenset[str]:
     """Return what annotations and masks may call a scan."""
-    return frozenset(name for name in (file.series, stem(file.path)) if name)
-
-
-def stem(path: Path) -> str:
-    """Return a file's name without its extension, ``.nii.gz`` as a whole."""
-    name = path.name
-    if name.lower().endswith(".gz"):
-        name = name[:-3]
-    return Path(name).stem if not path.is_dir() else path.name
+    return frozenset(name for name in (file.series, _name(file.path)) if name)
 
 
 def file_signature(path: Path) -> str:
@@ -153,10 +146,10 @@ def file_signature(path: Path) -> str:
     if path.is_dir():
         files: Iterable[Path] = (f for f in path.iterdir() if f.is_file())
     else:
-        files = (f for f in path.parent.glob(f"{_glob_safe(stem(path))}.*") if f.is_file())
+        files = (f for f in path.parent.glob(f"{glob.escape(file_stem(path))}.*") if f.is_file())
     stats = ((f.name, f.stat()) for f in sorted(files))
     return json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
 
 
-def _glob_safe(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+def _name(path: Path) -> str:
+    return path.name if path.is_dir() else file_stem(path)

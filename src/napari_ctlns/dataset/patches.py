@@ -103,7 +103,9 @@ class PatchSampler:
         turn, place = divmod(count, length)
         if not self.shuffle:
             return place
-        return int(np.random.default_rng([self.seed, epoch, turn, length]).permutation(length)[place])
+        return int(
+            np.random.default_rng([self.seed, epoch, turn, length]).permutation(length)[place]
+        )
 
     def _around(self, centre: Index, random: np.random.Generator) -> Index:
         size = np.asarray(self.recipe.size)
@@ -117,7 +119,9 @@ class PatchSampler:
         for _ in range(TRIES):
             middle = random.integers(0, hu.shape)
             start = _index(middle - np.asarray(size) // 2)
-            coarse = hu[tuple(_inside(b, n, s)[0] for b, n, s in zip(start, size, hu.shape, strict=True))]
+            coarse = hu[
+                tuple(_inside(b, n, s)[0] for b, n, s in zip(start, size, hu.shape, strict=True))
+            ]
             coarse = coarse[::4, ::4, ::4]
             if ((coarse > LUNG_HU[0]) & (coarse < LUNG_HU[1])).mean() >= LUNG_SHARE:
                 break
@@ -154,7 +158,7 @@ def validation_samples(sampler: PatchSampler, most: int) -> list[Sample]:
 def cut_block(
     array: npt.NDArray[Any], start: Index, size: tuple[int, int, int], outside: int
 ) -> npt.NDArray[Any]:
-    """Return a copy of ``array[start : start + size]``, filled with ``outside`` beyond its faces."""
+    """Return a copy of a block, filled with ``outside`` where it reaches beyond the array."""
     sides = [_inside(b, n, s) for b, n, s in zip(start, size, array.shape, strict=True)]
     block = np.full(size, outside, array.dtype)
     block[tuple(into for _, into in sides)] = array[tuple(of for of, _ in sides)]

@@ -24,8 +24,8 @@ from napari_ctlns.dataset.folder import (
 from napari_ctlns.dataset.match import (
     AnnotatedTruth,
     MaskFolder,
-    Truth,
     TrueMask,
+    Truth,
     file_signature,
     names_of,
 )
@@ -163,7 +163,9 @@ def _patients(path: Path | None) -> dict[str, str]:
             reader = csv.DictReader(file, skipinitialspace=True)
             missing = {"scan_id", "patient_id"} - set(reader.fieldnames or ())
             if missing:
-                raise DatasetError(f"{path} lacks the column {min(missing)}; it needs scan_id,patient_id")
+                raise DatasetError(
+                    f"{path} lacks the column {min(missing)}; it needs scan_id,patient_id"
+                )
             return {row["scan_id"]: row["patient_id"] for row in reader}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"cannot read patients {path}; give a CSV scan_id,patient_id") from error

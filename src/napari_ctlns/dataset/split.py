@@ -113,7 +113,9 @@ def _from_csv(text: str, path: Path) -> list[tuple[str, Any]]:
     reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
     missing = {"patient_id", "split"} - set(reader.fieldnames or ())
     if missing:
-        raise DatasetError(f"{path} lacks the column {sorted(missing)[0]}; it needs patient_id,split")
+        raise DatasetError(
+            f"{path} lacks the column {sorted(missing)[0]}; it needs patient_id,split"
+        )
     return [(row["patient_id"], (row["split"] or "").strip()) for row in reader]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_ctlns.errors import RunError
 from napari_ctlns.learning.device import Arithmetic
@@ -98,7 +98,7 @@ class Learner:
                 "lower optimisation.learning_rate, or take precision fp32"
             )
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimiser)
         self.scaler.update()
         return value

@@ -61,9 +61,7 @@ def plain_batch(sampler: PatchSampler, samples: Sequence[Sample]) -> Batch:
     return batch
 
 
-def in_background(
-    make: Callable[[int], Batch], numbers: range, workers: int
-) -> Iterator[Batch]:
+def in_background(make: Callable[[int], Batch], numbers: range, workers: int) -> Iterator[Batch]:
     """Yield ``make(number)`` for each number, in order, made by threads some batches ahead.
 
     Parameters

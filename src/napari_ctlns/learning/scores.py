@@ -18,7 +18,9 @@ def validation_scores(judged: Sequence[Judgement]) -> Row:
         found (sensitivity).
     """
     patches = [
-        patch for batch in judged for patch in zip(batch.right, batch.found, batch.true, strict=True)
+        patch
+        for batch in judged
+        for patch in zip(batch.right, batch.found, batch.true, strict=True)
     ]
     with_nodule = [(right, found, true) for right, found, true in patches if true]
     nodule_voxels = sum(true for _, _, true in with_nodule)
