@@ -10,7 +10,7 @@ import pytest
 
 import napari_ctlns
 from napari_ctlns.errors import CtlnsError, OutputError, ScanError
-from napari_ctlns.events import Finished, Log, Progress, Saved, Started, ThreadControl
+from napari_ctlns.events import Finished, Log, Metric, Progress, Saved, Started, ThreadControl
 from napari_ctlns.jobs import Drain
 from napari_ctlns.jobs.console import INTERRUPTED, UnexpectedError, run_on_console, show
 
@@ -36,6 +36,9 @@ def job():
     yield Started(title="look at windows")
     for done in range(2000):
         yield Progress(done=done + 1, total=2000, unit="windows")
+    yield Metric(name="train/loss", step=9, value=0.5)
+    yield Metric(name="val/loss", step=9, value=0.25)
+    yield Metric(name="val/dice", step=9, value=0.75)
     yield Log(message="the slices are uneven", level="warning")
     yield Saved(path=Path("mask.nii.gz"))
     yield Finished(result={"nodules": 2})
@@ -47,6 +50,7 @@ def test_without_a_terminal_lines_are_few(capsys):
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "look at windows",
+        "step 9: val/loss 0.25, val/dice 0.75",
         "warning: the slices are uneven",
         "saved mask.nii.gz",
     ]

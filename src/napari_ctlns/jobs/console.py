@@ -20,9 +20,11 @@ from napari_ctlns import events
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl
 from napari_ctlns.jobs.drain import Drain
+from napari_ctlns.jobs.narrator import Narrator
 
 # Where nobody watches a bar move (a log file), a line now and then is enough.
 _SECONDS_BETWEEN_LINES = 15.0
+_SHOW_CURSOR = "\x1b[?25h"
 INTERRUPTED = 130
 
 
@@ -110,7 +112,7 @@ def stop_on_interrupt(control: ThreadControl) -> Iterator[Callable[[], bool]]:
         nonlocal interrupts
         interrupts += 1
         if interrupts > 1:
-            _say("killed")
+            _say(f"{_SHOW_CURSOR if sys.stderr.isatty() else ''}killed")
             os._exit(INTERRUPTED)
         control.stop()
         _say("stopping after this step; press Ctrl-C again to kill")
@@ -156,27 +158,23 @@ class _Bar:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._title = ""
-        self._unit: str | None = None
-        self._done = 0.0
+        self._narrator = Narrator()
+        self._newest: events.Progress | None = None
 
     def draw(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, events.Progress):
             self._move(event)
-        elif isinstance(event, events.Started):
-            self._title = event.title
-            self._progress.console.print(event.title, markup=False)
-        elif (words := _words(event)) is not None:
-            self._progress.console.print(words, markup=False)
+        for line in self._narrator.lines(event):
+            self._progress.console.print(line, markup=False)
 
     def _move(self, event: events.Progress) -> None:
         # a new unit, or going back, is a new piece of work with a rate of its own
-        if event.unit != self._unit or event.done < self._done:
+        newest, self._newest = self._newest, event
+        if newest is None or event.unit != newest.unit or event.done < newest.done:
             for task in self._progress.task_ids:
                 self._progress.remove_task(task)
             self._progress.add_task(event.unit, total=event.total)
-        self._unit, self._done = event.unit, event.done
         (task,) = self._progress.task_ids
         self._progress.update(task, completed=event.done, total=event.total)
 
@@ -185,29 +183,21 @@ class _Lines:
     """Plain lines, not too many, for a log file or a pipe."""
 
     def __init__(self) -> None:
+        self._narrator = Narrator()
         self._printed = time.monotonic()
 
     def draw(self, event: Event) -> None:
         """Show one event, unless it is progress that came soon after a line."""
-        if isinstance(event, events.Progress):
-            if time.monotonic() - self._printed < _SECONDS_BETWEEN_LINES:
-                return
+        for line in self._narrator.lines(event):
+            self._print(line)
+        waited = time.monotonic() - self._printed
+        if isinstance(event, events.Progress) and waited > _SECONDS_BETWEEN_LINES:
             total = "" if event.total is None else f" of {event.total:g}"
-            words: str | None = f"{event.done:g}{total} {event.unit}"
-        else:
-            words = event.title if isinstance(event, events.Started) else _words(event)
-        if words is not None:
-            self._printed = time.monotonic()
-            print(words, file=sys.stderr, flush=True)  # noqa: T201 - this is the display
+            self._print(f"{event.done:g}{total} {event.unit}")
 
-
-def _words(event: Event) -> str | None:
-    """Say an event in one line, or None where there is nothing to say."""
-    if isinstance(event, events.Log):
-        return f"warning: {event.message}" if event.level == "warning" else event.message
-    if isinstance(event, events.Saved):
-        return f"saved {event.path}"
-    return None
+    def _print(self, line: str) -> None:
+        self._printed = time.monotonic()
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the display
 
 
 class _Amount(ProgressColumn):
