@@ -12,6 +12,7 @@ import napari_ctlns
 from napari_ctlns.cli import main
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import write_annotations, write_volume
+from napari_ctlns.phantom import PhantomSpec
 from napari_ctlns.volume import Geometry, Volume
 
 SOURCE = Path(napari_ctlns.__file__).parents[1]
@@ -89,7 +90,6 @@ CASES = {
     "measure scan.mhd mask.nii.gz --out scan.raw/new.csv": "cannot write",
     "measure scan.mhd mask.nii.gz --out new.xls": ".xls",
     "prepare scan.mhd --annotations good.csv --out scan.raw/new": "",
-    "phantom --out scan.raw/new --scans 1 --spacing 10 10 10": "cannot write",
     # what is no model, no dataset, no run
     "predict scan.mhd --model plain --out new.nii.gz": "plain",
     "predict scan.mhd --model missing --out new.nii.gz": "missing",
@@ -148,6 +148,16 @@ def test_bad_input(folder, capsys, command):
     status = main(command.split())
     captured = capsys.readouterr()
     judge(status, captured.out, captured.err, CASES[command])
+    assert contents(folder) == before
+
+
+def test_phantoms_that_cannot_be_written(folder, capsys, monkeypatch):
+    small = PhantomSpec(extent_mm=(40, 90, 90), spacing=(5, 5, 5), n_nodules=0)
+    monkeypatch.setattr("napari_ctlns.phantom.cohort_specs", lambda *_: (small,))
+    before = contents(folder)
+    status = main(["phantom", "--out", "scan.raw/new"])
+    captured = capsys.readouterr()
+    judge(status, captured.out, captured.err, "cannot write")
     assert contents(folder) == before
 
 

@@ -30,8 +30,8 @@ class JobKind:
 JOBS: Mapping[str, JobKind] = {
     "prepare": JobKind("napari_ctlns.dataset", "prepare", PrepareSpec),
     "train": JobKind("napari_ctlns.learning", "train", TrainSpec),
-    "predict": JobKind("napari_ctlns.inference", "predict", PredictSpec),
-    "evaluate": JobKind("napari_ctlns.evaluation", "evaluate", EvaluateSpec),
+    "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
+    "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
 }
 
 
