@@ -14,6 +14,8 @@ import pytest
 import napari_ctlns
 from napari_ctlns.events import Failed, Finished, Log, Metric, event_from_json
 from napari_ctlns.jobs.run_folder import pid_alive
+from napari_ctlns.recipe import load_recipe
+from napari_ctlns.specs import PrepareSpec
 
 HERE = Path(__file__).parent
 SOURCE = Path(napari_ctlns.__file__).parents[1]
@@ -168,3 +170,20 @@ def test_the_real_child_knows_the_jobs_and_imports_no_torch():
     assert b"napari_ctlns.jobs" in errors
     for heavy in (b" torch", b" monai", b" openvino", b" qtpy", b" napari\n"):
         assert heavy not in errors
+
+
+def test_the_real_child_prepares_without_torch(tmp_path):
+    child = Child("-m", "napari_ctlns.jobs.child")
+    recipe = load_recipe("ct-lns")
+    spec = PrepareSpec(
+        source=tmp_path / "nowhere", out=tmp_path / "out", recipe=recipe, annotations=tmp_path / "a"
+    )
+    child.ask(id=1, job="prepare", spec=spec.model_dump(mode="json"))
+    last = child.answers_to_end()[-1][1]
+    assert isinstance(last, Failed)
+    assert "nowhere" in last.message
+    assert last.detail == ""
+    child.process.stdin.close()
+    child.process.stderr.close()
+    assert child.process.wait(20) == 0
+    child.reader.join(10)

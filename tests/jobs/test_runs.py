@@ -11,8 +11,18 @@ from pathlib import Path
 import pytest
 
 import napari_ctlns
+from napari_ctlns.dataset import prepare
 from napari_ctlns.errors import OutputError, RunError
-from napari_ctlns.events import Failed, Finished, Log, Metric, Saved, Started, event_to_json
+from napari_ctlns.events import (
+    Failed,
+    Finished,
+    Log,
+    Metric,
+    Saved,
+    Started,
+    Uncontrolled,
+    event_to_json,
+)
 from napari_ctlns.jobs import RunFollower, control_run, detached, run_status, start_training, watch
 from napari_ctlns.jobs.registry import JobKind
 from napari_ctlns.jobs.run_folder import (
@@ -28,8 +38,9 @@ from napari_ctlns.jobs.run_folder import (
     write_state,
 )
 from napari_ctlns.jobs.training import run_training
+from napari_ctlns.phantom import PhantomSpec, write_cohort
 from napari_ctlns.recipe import load_recipe
-from napari_ctlns.specs import TrainSpec
+from napari_ctlns.specs import PrepareSpec, TrainSpec
 
 HERE = Path(__file__).parent
 SOURCE = Path(napari_ctlns.__file__).parents[1]
@@ -186,6 +197,59 @@ def test_a_process_that_cannot_start_is_told(dataset, tmp_path, monkeypatch):
     run = tmp_path / "run"
     start_training(TrainSpec(dataset=dataset, out=run, recipe=load_recipe("ct-lns")))
     assert list(watch(run)) == [Failed(message="training did not start: no module")]
+
+
+def test_the_real_command_is_started(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
+    run = tmp_path / "run"
+    recipe = load_recipe("ct-lns").with_changes({"optimisation.epochs": 7})
+    with locked(run):  # so that it ends before it imports torch
+        start_training(
+            TrainSpec(dataset=dataset, out=run, recipe=recipe, start_from=dataset, device="cpu")
+        )
+        (last,) = watch(run)
+    assert isinstance(last, Failed)
+    assert last.message.startswith(f"training did not start: process {os.getpid()} on ")
+    assert load_recipe(run / "asked.toml") == recipe
+    assert run_status(run).state == "failed"
+
+
+@pytest.mark.slow
+def test_a_real_training_is_stopped_and_resumed_detached(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
+    cohort, dataset, run = (tmp_path / name for name in ("cohort", "dataset", "run"))
+    specs = [
+        PhantomSpec(seed=seed, extent_mm=(60, 100, 120), spacing=(3, 2.5, 2.5), n_nodules=2)
+        for seed in range(3)
+    ]
+    list(write_cohort(cohort, specs))
+    recipe = load_recipe("ct-lns").with_changes(
+        {
+            "preparation.spacing_mm": 3.0,
+            "patches.size": (16, 16, 16),
+            "network.channels": (4, 8),
+            "optimisation.epochs": 500,
+        }
+    )
+    asked = PrepareSpec(
+        source=cohort, out=dataset, recipe=recipe, annotations=cohort / "annotations.csv"
+    )
+    list(prepare(asked, Uncontrolled()))
+    spec = TrainSpec(dataset=dataset, out=run, recipe=recipe, device="cpu")
+    pid = start_training(spec)
+    wait_for(lambda: "val/loss" in run_status(run).metrics, 120)
+    control_run(run, "stop")
+    last = list(watch(run))[-1]
+    assert isinstance(last, Finished)
+    assert last.stopped
+    wait_for(lambda: not pid_alive(pid))
+    epochs = last.result["epochs"]
+    shorter = recipe.with_changes({"optimisation.epochs": epochs + 1})
+    start_training(spec.model_copy(update={"recipe": shorter, "resume": True}))
+    last = list(watch(run))[-1]
+    assert isinstance(last, Finished)
+    assert not last.stopped
+    assert last.result["epochs"] == epochs + 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="niceness is POSIX")

@@ -1,6 +1,5 @@
 """Starting a training that outlives its starter, and telling it what to do."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from napari_ctlns.jobs.run_folder import (
     EVENTS_FILE,
     LOG_FILE,
     EventLog,
+    RunState,
     is_live,
     read_state,
     write_state,
@@ -50,10 +50,10 @@ def start_training(spec: TrainSpec) -> int:
         raise RunError(f"{run} holds a run already; resume it, or choose another folder")
     write_text(run / _RECIPE_FILE, spec.recipe.to_toml())
     (run / CONTROL_FILE).unlink(missing_ok=True)
-    write_state(run, "starting")
+    starting = write_state(run, "starting")
     process = _spawn(_command(spec, run), run / LOG_FILE)
     lower_priority(process.pid, _NICENESS)
-    threading.Thread(target=_bury, args=(process, run), name="ctlns-run", daemon=True).start()
+    threading.Thread(target=_bury, args=(process, run, starting), daemon=True).start()
     return process.pid
 
 
@@ -109,11 +109,10 @@ def _spawn(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
         raise OutputError(message) from error
 
 
-def _bury(process: "subprocess.Popen[bytes]", run: Path) -> None:
+def _bury(process: "subprocess.Popen[bytes]", run: Path, starting: RunState) -> None:
     """Wait for the process, and tell of one that ended before it could say anything."""
     process.wait()
-    state = read_state(run)
-    if state is None or state.state != "starting" or state.worker.pid != os.getpid():
+    if read_state(run) != starting:
         return
     lines = (run / LOG_FILE).read_text("utf-8", errors="replace").strip().splitlines()
     words = lines[-1].removeprefix("error: ") if lines else f"exit status {process.returncode}"

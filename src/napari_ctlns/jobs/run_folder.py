@@ -13,6 +13,7 @@ import contextlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
@@ -29,6 +30,7 @@ EVENTS_FILE = "events.jsonl"
 LOG_FILE = "train.log"
 
 State = Literal["starting", "running", "paused", "stopping", "finished", "stopped", "failed"]
+_PATIENCE_SECONDS = 1.0
 LIVE_STATES = frozenset({"starting", "running", "paused", "stopping"})
 
 
@@ -51,12 +53,13 @@ class Worker(BaseModel):
 
 
 class RunState(BaseModel):
-    """What the process that works in a run is doing."""
+    """What the process that works in a run is doing, since when (seconds since 1970)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     state: State
     worker: Worker
+    since: float
 
 
 if sys.platform == "win32":
@@ -89,10 +92,11 @@ else:
         return True
 
 
-def write_state(run: Path, state: State) -> None:
-    """Say what this process is doing in the run."""
-    content = RunState(state=state, worker=Worker.this()).model_dump_json()
-    write_text_patiently(run / STATE_FILE, content)
+def write_state(run: Path, state: State) -> RunState:
+    """Say what this process is doing in the run; return what was written."""
+    said = RunState(state=state, worker=Worker.this(), since=time.time())
+    write_text_patiently(run / STATE_FILE, said.model_dump_json())
+    return said
 
 
 def read_state(run: Path) -> RunState | None:
@@ -137,14 +141,18 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def _take(lock: Path) -> None:
-    try:
-        _create(lock)
-    except FileExistsError:
-        _remove_if_stale(lock)
+    # a run that has just ended may be about to let go of it
+    patience = time.monotonic() + _PATIENCE_SECONDS
+    while True:
         try:
-            _create(lock)
+            return _create(lock)
         except FileExistsError:
-            raise RunError(f"{lock.parent} is in use by another process; try again") from None
+            try:
+                _remove_if_stale(lock)
+            except RunError:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(_PATIENCE_SECONDS / 10)
 
 
 def _create(lock: Path) -> None:

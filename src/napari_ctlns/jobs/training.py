@@ -6,7 +6,7 @@ from pathlib import Path
 from napari_ctlns.errors import RunError
 from napari_ctlns.events import Event, Failed, Finished, Log, ThreadControl
 from napari_ctlns.jobs.console import run_on_console
-from napari_ctlns.jobs.control_file import CONTROL_FILE, Verb, follow_control_file
+from napari_ctlns.jobs.control_file import CONTROL_FILE, Verb, follow_control_file, obey, read_verb
 from napari_ctlns.jobs.drain import Drain
 from napari_ctlns.jobs.registry import JOBS, JobKind, start_job
 from napari_ctlns.jobs.run_folder import (
@@ -68,6 +68,8 @@ def _train(spec: TrainSpec, kind: JobKind) -> Finished:
     if not detached:
         (run / CONTROL_FILE).unlink(missing_ok=True)
     control = ThreadControl()
+    if (asked := read_verb(run)) is not None:
+        obey(control, asked)
     drain = Drain(start_job(kind, spec, control))
 
     def heard(verb: Verb, words: str) -> None:
