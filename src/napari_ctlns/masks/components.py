@@ -70,7 +70,9 @@ def label_components(binary: npt.NDArray[Any]) -> LabelArray:
     found, count = cc3d.connected_components(
         np.asarray(binary) != 0, connectivity=26, return_N=True
     )
-    return _in_order_of_size(found, np.bincount(found.ravel(), minlength=count + 1), count)
+    sizes = np.bincount(found[found != 0], minlength=count + 1)
+    by_size = 1 + np.argsort(-sizes[1:], kind="stable")
+    return renumbered(found, by_size, count + 1)
 
 
 def remove_small(
@@ -92,12 +94,11 @@ def remove_small(
     numpy.ndarray
         Unsigned, (z, y, x); the remaining labels are 1 to n in their old order.
     """
-    sizes = np.bincount(labels.ravel())
+    sizes = np.bincount(labels[labels != 0])
     smallest = np.pi / 6 * min_diameter_mm**3 / voxel_volume
     # a hair of tolerance, so that a volume computed from the same diameter stays
     kept = np.flatnonzero((sizes > 0) & (sizes >= smallest * (1 - 1e-9)))
-    kept = kept[kept > 0]
-    return _renumbered(labels, kept, len(sizes))
+    return renumbered(labels, kept, len(sizes))
 
 
 def mask_from_probability(
@@ -128,13 +129,11 @@ def mask_from_probability(
     return probability.mask(labels)
 
 
-def _in_order_of_size(labels: npt.NDArray[Any], sizes: IntArray, count: int) -> LabelArray:
-    order = 1 + np.argsort(-sizes[1 : count + 1], kind="stable")
-    return _renumbered(labels, order, len(sizes))
-
-
-def _renumbered(labels: npt.NDArray[Any], kept: IntArray, length: int) -> LabelArray:
-    """Give ``kept[i]`` the label ``i + 1``, all others 0."""
+def renumbered(labels: npt.NDArray[Any], kept: IntArray, length: int) -> LabelArray:
+    """Give ``kept[i]`` of labels below ``length`` the new label ``i + 1``, all others 0."""
     new = np.zeros(length, smallest_dtype(len(kept)))
     new[kept] = np.arange(1, len(kept) + 1)
-    return new[labels]
+    result = np.zeros_like(labels, dtype=new.dtype)
+    inside = labels != 0  # few voxels, of a large scan
+    result[inside] = new[labels[inside]]
+    return result

@@ -28,6 +28,8 @@ SMALLEST_LUNG_MM3 = 10_000
 """Parts of the lungs smaller than this cannot be told from gas in the gut."""
 SMALLEST_SHARE = 0.02
 """Likewise parts smaller than a fiftieth of the largest one."""
+WIDEST_AIRWAY_MM2 = 700
+"""The section of a trachea 30 mm wide; healthy ones are narrower."""
 CLOSING_MM = 10
 """Bridges vessels, and nodules on the pleura, up to twice this thickness."""
 
@@ -39,9 +41,10 @@ def lung_mask(volume: Volume) -> Volume:
     """Find the lungs of a chest CT.
 
     Air and lung are what is darker than halfway to muscle; of that, the air around
-    the patient, gas in the gut and the insides of tables are dropped, vessels and
+    the patient, gas in airways and gut and the insides of tables are dropped, vessels and
     nodules inside the lungs and on the pleura are filled. The lungs may be cut by any
-    face of the array. Airways that hang together with the lungs are part of the mask.
+    face of the array. Trachea and main bronchi are left out where their walls part
+    them from the lungs on a slice.
 
     Parameters
     ----------
@@ -94,19 +97,22 @@ def _parts_of_lungs(hu: npt.NDArray[np.float32], spacing: Triple) -> Bools:
     extent = np.asarray(hu.shape[1:]) * spacing[1:]
     cropped = bool((extent < WHOLE_CHEST_MM).any())
 
-    # Slice by slice, so that air which reaches the lungs through the mouth stays apart
+    # Slice by slice, so that air which reaches the lungs through the mouth stays apart,
+    # and the trachea from the lungs. Edges, neither air nor wall, don't tell what it is.
     labels, count = ndimage.label(air, _IN_PLANE)
+    core = np.where(_eroded(air, axes=(1, 2)), labels, 0)
+    area = np.bincount(labels.ravel(), minlength=count + 1) * spacing[1] * spacing[2]
+    airway = (area <= WIDEST_AIRWAY_MM2) & _mostly(core, count, dark)
     at_edge = np.zeros(count + 1, bool)
     for face in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
         at_edge[face] = True
     around = at_edge & _outside(labels, count, hull, dark, cropped)
-    inside = air & ~around[labels]
+    inside = air & ~(around | airway)[labels]
 
     labels, count = cc3d.connected_components(inside, connectivity=6, return_N=True)
     voxels = np.bincount(labels.ravel(), minlength=count + 1)
     voxels[0] = 0
-    gas = _mostly(labels, count, dark)
-    lung = ~gas & ~_outside(labels, count, hull, dark, cropped)
+    lung = ~(_mostly(labels, count, dark) | _outside(labels, count, hull, dark, cropped))
     lung &= voxels * np.prod(spacing) >= SMALLEST_LUNG_MM3
     lung &= voxels >= SMALLEST_SHARE * np.max(voxels * lung)
     return np.asarray(lung[labels])
@@ -150,10 +156,10 @@ def _body_hull(tissue: Bools) -> Bools:
     return hull
 
 
-def _eroded(mask: Bools) -> Bools:
+def _eroded(mask: Bools, axes: tuple[int, ...] = (0, 1, 2)) -> Bools:
     """Return a mask without its outermost voxels; faces of the array are no outside."""
     result = mask.copy()
-    for axis in range(3):
+    for axis in axes:
         before, after = np.moveaxis(mask, axis, 0), np.moveaxis(result, axis, 0)
         after[1:] &= before[:-1]
         after[:-1] &= before[1:]

@@ -56,8 +56,8 @@ def compare_masks(mask: Volume, truth: Volume) -> dict[str, float | None]:
         "dice": dice(mask.array, truth.array),
         "iou": iou(mask.array, truth.array),
         "hausdorff95_mm": hausdorff95_mm(mask.array, truth.array, truth.geometry.spacing),
-        "volume_mm3": np.count_nonzero(mask.array) * voxel,
-        "truth_volume_mm3": np.count_nonzero(truth.array) * voxel,
+        "volume_mm3": float(np.count_nonzero(mask.array) * voxel),
+        "truth_volume_mm3": float(np.count_nonzero(truth.array) * voxel),
     }
 
 
