@@ -11,7 +11,7 @@ from napari_ctlns.inference.cache import cache_folder, keep_newest
 from napari_ctlns.inference.engines import OpenVinoEngine, TorchEngine, prepare_engine
 from napari_ctlns.inference.model import load_network
 
-from .conftest import brightness_model
+from .models import brightness_model
 
 WINDOW = (32, 32, 32)
 

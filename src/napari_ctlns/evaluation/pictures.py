@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -123,7 +122,7 @@ def curves_png(history: pd.DataFrame) -> bytes:
 def png_of(figure: Figure) -> bytes:
     """Return a figure as PNG."""
     file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
+    figure.savefig(file, format="png")  # Agg, as for every figure that pyplot does not manage
     return file.getvalue()
 
 

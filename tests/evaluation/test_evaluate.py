@@ -1,0 +1,174 @@
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+
+from napari_ctlns.dataset import prepare
+from napari_ctlns.errors import DatasetError, ModelError
+from napari_ctlns.evaluation import evaluate as evaluate_module
+from napari_ctlns.evaluation.evaluate import evaluate
+from napari_ctlns.evaluation.scores import ScanScores, summary
+from napari_ctlns.events import Finished, Progress, Saved, Started, ThreadControl, Uncontrolled
+from napari_ctlns.inference.model import read_card
+from napari_ctlns.metrics import FalsePositive, NoduleMatch, NoduleMatches
+from napari_ctlns.specs import EvaluateSpec, PrepareSpec
+
+from ..inference.models import brightness_model  # noqa: TID252
+
+SHAPE = (32, 40, 48)
+
+
+def _ball(centre, radius):
+    grid = np.indices(SHAPE)
+    return sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) <= radius**2
+
+
+def _write(folder, name, dense, faint, false):
+    """A scan in which ``dense`` will be found, ``faint`` missed, and ``false`` is no nodule."""
+    hu = np.full(SHAPE, -850, np.int16)
+    mask = np.zeros(SHAPE, np.uint8)
+    for label, (ball, value) in enumerate([*((d, 60) for d in dense), *((f, -700) for f in faint)]):
+        hu[ball] = value
+        mask[ball] = label + 1
+    for ball in false:
+        hu[ball] = 60
+    sitk.WriteImage(sitk.GetImageFromArray(hu), str(folder / f"{name}.mha"))
+    (folder / "masks").mkdir(exist_ok=True)
+    sitk.WriteImage(sitk.GetImageFromArray(mask), str(folder / "masks" / f"{name}.nii.gz"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CTLNS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield brightness_model(tmp_path_factory.mktemp("run") / "best")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory, model):
+    folder = tmp_path_factory.mktemp("scans")
+    big, small, faint = (
+        _ball((10, 12, 12), 7),
+        _ball((22, 30, 14), 4),
+        _ball((12, 28, 34), 4),
+    )
+    _write(folder, "a", dense=[big, small], faint=[faint], false=[_ball((24, 10, 38), 3)])
+    _write(folder, "b", dense=[big], faint=[], false=[])
+    _write(folder, "c", dense=[small], faint=[], false=[])
+    splits = folder / "splits.json"
+    splits.write_text(json.dumps({"train": ["c"], "val": [], "test": ["a", "b"]}), "utf-8")
+    out = tmp_path_factory.mktemp("data") / "dataset"
+    spec = PrepareSpec(
+        source=folder,
+        out=out,
+        recipe=read_card(model).recipe,
+        masks=folder / "masks",
+        splits=splits,
+    )
+    list(prepare(spec, Uncontrolled()))
+    return out
+
+
+def test_the_summary_tells_found_missed_and_false(model, dataset, tmp_path):
+    spec = EvaluateSpec(model=model, dataset=dataset, out=tmp_path / "report")
+    events = list(evaluate(spec, Uncontrolled()))
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Finished)
+    result = events[-1].result
+    assert (result["scans"], result["nodules"]) == (2, 4)
+    assert result["found_fraction"] == 0.75
+    assert result["false_positives_per_scan"] == 0.5
+    assert result["sensitivity_at_1_fp"] == result["sensitivity_at_4_fp"] == 0.75
+    nodules = pd.read_csv(spec.out / "nodules.csv")
+    assert result["nodule_dice"] == pytest.approx(nodules["dice"].mean(), abs=1e-4)
+    assert result["nodule_dice"] == pytest.approx(0.75, abs=0.03)
+    assert nodules.loc[~nodules["found"], "dice"].tolist() == [0]
+    assert nodules.loc[~nodules["found"], "score"].isna().all()
+    assert 0.8 < result["nodule_voxel_accuracy"] < 1
+    assert json.loads((spec.out / "summary.json").read_text("utf-8")).items() <= result.items()
+
+
+def test_every_file_that_is_announced_is_there(model, dataset, tmp_path):
+    spec = EvaluateSpec(model=model, dataset=dataset, out=tmp_path / "report")
+    events = list(evaluate(spec, Uncontrolled()))
+    saved = [e.path for e in events if isinstance(e, Saved)]
+    assert sorted(saved) == sorted(p for p in spec.out.rglob("*") if p.is_file())
+    pictures = [p for p in saved if p.suffix == ".png"]
+    assert len(pictures) == 2
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
+    scans = pd.read_csv(spec.out / "scans.csv").set_index("scan_id")
+    assert scans.loc["a", ["nodules", "found", "false_positives"]].tolist() == [3, 2, 1]
+    assert scans.loc["b", "dice"] > 0.9
+    (text,) = spec.out.glob("evaluation-*.txt")
+    assert "nodule_dice" in text.read_text("utf-8")
+    assert [e.done for e in events if isinstance(e, Progress)] == [0, 1, 2]
+
+
+def test_a_report_without_a_place_lies_beside_the_model(model, dataset):
+    events = list(evaluate(EvaluateSpec(model=model, dataset=dataset), Uncontrolled()))
+    assert re.fullmatch(r"evaluation-\d{8}-\d{6}", events[-1].result["out"].rsplit("/")[-1])
+    assert (model.parent / events[-1].result["out"] / "summary.json").is_file()
+
+
+def test_a_stop_ends_it(model, dataset, tmp_path):
+    control = ThreadControl()
+    control.stop()
+    spec = EvaluateSpec(model=model, dataset=dataset, out=tmp_path / "report")
+    events = list(evaluate(spec, control))
+    assert events[-1].stopped
+    assert not spec.out.exists()
+
+
+def test_what_cannot_be_evaluated_is_said(model, dataset, tmp_path):
+    def run(**changes):
+        spec = EvaluateSpec(model=model, dataset=dataset, out=tmp_path / "report")
+        return list(evaluate(spec.model_copy(update=changes), Uncontrolled()))
+
+    with pytest.raises(DatasetError, match="no val scans"):
+        run(split="val")
+    with pytest.raises(DatasetError, match="not a dataset"):
+        run(dataset=tmp_path)
+    with pytest.raises(ModelError, match="no model"):
+        run(model=tmp_path / "none")
+    card = read_card(model)
+    other = card.model_copy(
+        update={"recipe": card.recipe.with_changes({"preparation.spacing_mm": 0.8})}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate_module, "read_card", lambda _: other)
+        with pytest.raises(DatasetError, match=r"the model wants 0\.8 mm"):
+            run()
+    assert not (tmp_path / "report").exists()
+
+
+def _scores(nodules, false):
+    matches = NoduleMatches(
+        tuple(
+            NoduleMatch(i + 1, d, dice, s is not None, s) for i, (d, dice, s) in enumerate(nodules)
+        ),
+        tuple(FalsePositive(i, s) for i, s in enumerate(false)),
+    )
+    return ScanScores("s", "p", 0.5, 0.4, 100, 60, matches, 2.0)
+
+
+def test_the_summary_counts_by_hand():
+    scans = [
+        _scores([(10, 0.8, 0.9), (30, 0.6, 0.5), (4, 0.0, None)], [0.7, 0.6, 0.4]),
+        _scores([(6, 0.4, 0.65)], [0.8]),
+    ]
+    result = summary(scans)
+    assert result["nodules"] == 4
+    assert result["nodules_5_to_25_mm"] == 2
+    assert result["nodule_dice"] == 0.45
+    assert result["nodule_dice_5_to_25_mm"] == 0.6
+    assert result["found_fraction"] == 0.75
+    assert result["false_positives_per_scan"] == 2
+    # at most 2 false alarms in 2 scans: scores from 0.65 on, 2 of 4 nodules
+    assert result["sensitivity_at_1_fp"] == 0.5
+    assert result["sensitivity_at_2_fp"] == 0.75
+    assert result["sensitivity_at_2_fp_5_to_25_mm"] == 1
+    assert result["nodule_voxel_accuracy"] == 0.6
+    assert json.loads(json.dumps(summary([_scores([], [])])))["nodule_dice"] is None
