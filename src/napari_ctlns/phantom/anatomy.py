@@ -7,6 +7,7 @@ Sizes follow an adult in deep breath, lying on the back: an inner chest some
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from napari_ctlns.phantom.bones import bones, rib_depth
 from napari_ctlns.phantom.lattice import (
@@ -45,7 +46,7 @@ class Body:
     @property
     def spine(self) -> float:
         """How far back the middle of the vertebral bodies lies."""
-        return self.half_depth - 20.0
+        return self.half_depth - 25.0
 
     def back(self, z: Array) -> Array:
         """Return how far the chest's middle lies back at a height: the apex leans back."""
@@ -74,7 +75,7 @@ def draw_body(rng: np.random.Generator) -> Body:
         dome=rng.uniform(52, 68),
         aorta=rng.uniform(11.5, 14.5),
         blood_hu=rng.uniform(110, 220) if contrast else rng.uniform(38, 52),
-        lung_hu=rng.uniform(-885, -840),
+        lung_hu=rng.uniform(-900, -850),
         bone_hu=rng.uniform(450, 800),
         gas=bool(rng.random() < 0.7),
         phase=rng.uniform(0, 2 * np.pi),
@@ -95,17 +96,21 @@ class Anatomy:
         return self.fields["lung"]
 
 
-def cavity(body: Body, axes: Axes, step: float) -> Array:
-    """Return the depth inside the rib cage."""
+def cavity(body: Body, axes: Axes, step: float) -> tuple[Array, Array]:
+    """Return the depths inside the rib cage and inside the two cupolas that close it on top."""
     z, y, x = axes
     wide, deep = body.inner_widths(z)
-    shoulder = body.apex - 78.0
+    shoulder = body.apex - 62.0
     cap = np.maximum(z - shoulder, 0) / (body.apex - shoulder)
-    u = np.abs(x) / wide
     v = np.abs(y - body.back(z)) / deep
     # between an ellipse and a rounded box, as ribs are
-    q = (u**2.35 + v**2.35 + cap**2.35) ** (1 / 2.35)
-    return to_depth(np.asarray(1 - q, np.float32), step)
+    q = ((np.abs(x) / wide) ** 2.35 + v**2.35 + (0.9 * cap) ** 4) ** (1 / 2.35)
+    u = np.abs((np.abs(x) - 0.42 * wide) / (0.58 * wide))
+    top = (u**2.35 + v**2.35 + cap**2.35) ** (1 / 2.35)
+    top = np.where(z > shoulder, top, q)
+    return to_depth(np.asarray(1 - q, np.float32), step), to_depth(
+        np.asarray(1 - top, np.float32), step
+    )
 
 
 def _outline(body: Body, axes: Axes, step: float, wall: float) -> Array:
@@ -115,8 +120,8 @@ def _outline(body: Body, axes: Axes, step: float, wall: float) -> Array:
     broad = smooth_step(z, 5.0, 85.0)
     neck = smooth_step(z, body.apex + 5, body.apex + 60)
     a = wide + wall + 38 * broad - 70 * neck
-    b = deep + 0.85 * wall + 6 * broad - 20 * neck
-    yc = body.back(z) + 4 + 6 * broad
+    b = deep + wall + 6 + 6 * broad - 20 * neck
+    yc = body.back(z) + 6 + 6 * broad
     power = 2.3 + 0.35 * np.sign(y - yc)
     # the table flattens the back; a furrow runs along the spine
     furrow = 7.0 * np.exp(-((x / 14) ** 2)) * smooth_step(y, 0, b.max())
@@ -129,20 +134,15 @@ def _outline(body: Body, axes: Axes, step: float, wall: float) -> Array:
 def _diaphragm(body: Body, axes: Axes, step: float) -> Array:
     """Return the height above the diaphragm: two domes, the right one higher."""
     z, y, x = axes
-    right = ((x + 0.48 * body.half_width) / (0.56 * body.half_width)) ** 2 + (
-        (y + 8) / (0.98 * body.half_depth)
-    ) ** 2
-    left = ((x - 0.5 * body.half_width) / (0.54 * body.half_width)) ** 2 + (
-        (y + 6) / (0.98 * body.half_depth)
-    ) ** 2
-    drop_right = 62 * right**1.35
-    drop_left = 60 * left**1.35
     top = body.base + body.dome
-    height_right = top - drop_right
-    height_left = top - 13 - drop_left
-    height = smooth_max(
-        np.asarray(height_right, np.float32), np.asarray(height_left, np.float32), 8.0
-    )
+    heights = []
+    for side, peak in ((-1, top), (1, top - 13)):
+        away = x * side - 0.48 * body.half_width
+        # gently down to the heart, steeply down to the ribs
+        across = away / np.where(away < 0, 0.9 * body.half_width, 0.53 * body.half_width)
+        far = across**2 + ((y + 10) / (0.97 * body.half_depth)) ** 2
+        heights.append(np.asarray(peak - 24 * far - 36 * far**2.6, np.float32))
+    height = smooth_max(heights[0], heights[1], 8.0)
     height = np.maximum(height, body.base - 15)
     return to_depth(np.asarray(z - height, np.float32), step)
 
@@ -150,7 +150,7 @@ def _diaphragm(body: Body, axes: Axes, step: float) -> Array:
 def great_vessels(body: Body) -> list[tuple[list[tuple[float, float, float]], list[float]]]:
     """Return centre lines (zyx) and radii of aorta, pulmonary arteries, veins and cava."""
     s, r = body.spine, body.aorta
-    arch = 46.0
+    arch, top = 46.0, body.apex + 8
     return [
         # aorta: up in front, arch to the left and back, down beside the spine
         (
@@ -181,10 +181,10 @@ def great_vessels(body: Body) -> list[tuple[list[tuple[float, float, float]], li
         ([(-26, 22, 8), (-34, 28, 36)], [12, 6]),
         # superior vena cava, brachiocephalic and neck vessels
         ([(-20, -10, -28), (30, -12, -27), (66, -14, -22)], [10, 9, 8]),
-        ([(66, -14, -22), (74, -22, 8), (84, -20, 34), (110, -10, 48)], [8, 7, 7, 6]),
-        ([(66, -14, -22), (86, -16, -36), (110, -8, -46)], [8, 7, 6]),
-        ([(arch + 4, 0, -6), (84, 2, -20), (140, 6, -26)], [6, 5.5, 5]),
-        ([(arch + 4, 12, 8), (84, 12, 20), (140, 10, 26)], [5, 4.5, 4.5]),
+        ([(66, -14, -22), (78, -22, 2), (top, -26, 22), (top + 8, -16, 60)], [8, 7, 7, 6]),
+        ([(66, -14, -22), (88, -16, -24), (top, -14, -26), (top + 8, -10, -60)], [8, 7, 7, 6]),
+        ([(arch + 4, 0, -6), (84, 2, -18), (top, 6, -22), (top + 12, 8, -60)], [6, 5.5, 5, 5]),
+        ([(arch + 4, 12, 8), (84, 12, 17), (top, 10, 20), (top + 12, 12, 60)], [5, 4.5, 4.5, 4.5]),
         # inferior vena cava
         ([(-45, 2, -20), (-80, 8, -22), (-180, 14, -20)], [12, 12, 11]),
     ]
@@ -212,10 +212,12 @@ def _mediastinum(body: Body, axes: Axes, step: float, blood: Array, spine: Array
     v = (y - front) / (s - front)
     upper = smooth_step(z, 22.0, 62.0)
     middle = np.exp(-(((z - 15) / 32) ** 2))
-    wide = 6 + 24 * upper + 16 * middle
+    wide = 8 + 20 * upper + 16 * middle - 7 * smooth_step(z, 70, body.apex)
     where = np.exp(-((np.abs(v - 0.56) / (0.30 + 0.12 * upper)) ** 2.6))
-    behind = 8.0 * smooth_step(v, 0.55, 0.95)
-    half = 3.2 + (wide - 3.2) * where + behind
+    behind = 3.0 * smooth_step(v, 0.55, 0.95)
+    # fat behind the sternum, a triangle on axial slices
+    fore = 15.0 * smooth_step(v, 0.26, 0.0)
+    half = 3.2 + (wide - 3.2) * where + behind + fore
     lean = 5.0 * (1 - upper) * smooth_step(v, 0.9, 0.2)
     band = to_depth(np.asarray(half - np.abs(x - lean), np.float32), step)
     tissue = smooth_max(band, blood + 3.0, 7.0)
@@ -230,9 +232,9 @@ def _heart(body: Body, axes: Axes) -> Array:
     """Return the depth inside the heart: two overlapping ellipsoids, the apex to the left."""
     k = body.heart
     low = body.base + body.dome
-    main = ellipsoid(axes, (low + 34, -16, 20), (50 * k, 45 * k, 56 * k))
-    right = ellipsoid(axes, (low + 38, -12, -10), (44 * k, 38 * k, 42 * k))
-    tip = ellipsoid(axes, (low + 14, -34, 44), (30 * k, 30 * k, 38 * k))
+    main = ellipsoid(axes, (low + 34, -16, 20), (46 * k, 38 * k, 44 * k))
+    right = ellipsoid(axes, (low + 38, -12, -10), (42 * k, 34 * k, 36 * k))
+    tip = ellipsoid(axes, (low + 14, -34, 44), (26 * k, 27 * k, 33 * k))
     return smooth_max(smooth_max(main, right, 8.0), tip, 10.0)
 
 
@@ -263,8 +265,6 @@ def _belly(body: Body, axes: Axes, inside: Array) -> tuple[Array, Array]:
 
 def _texture(rng: np.random.Generator, lattice: Lattice, sigma_mm: float) -> Array:
     """Return smooth noise of standard deviation 1, the same whatever part of it is asked for."""
-    from scipy import ndimage
-
     # one block of noise, repeated through the body: its place does not depend on the lattice
     block = ndimage.gaussian_filter(
         rng.standard_normal((64, 64, 64), dtype=np.float32), sigma_mm / lattice.step, mode="wrap"
@@ -287,7 +287,7 @@ def build_anatomy(body: Body, lattice: Lattice, seed: np.random.SeedSequence) ->
         Of the textures.
     """
     axes, step = lattice.axes, lattice.step
-    chest = cavity(body, axes, step)
+    chest, top = cavity(body, axes, step)
     skin = _outline(body, axes, step, body.muscle + body.fat)
     muscle = np.minimum(_outline(body, axes, step, body.muscle), skin - 4)
     ribs = rib_depth(body, axes)
@@ -299,7 +299,7 @@ def build_anatomy(body: Body, lattice: Lattice, seed: np.random.SeedSequence) ->
     heart = np.minimum(_heart(body, axes), smooth_max(above + 6, blood, 3.0))
     blood = smooth_max(blood, heart, 3.0)
     between = _mediastinum(body, axes, step, blood, spine)
-    lung = smooth_min(chest, -between, 8.0)
+    lung = smooth_min(np.minimum(chest, top), -between, 8.0)
     lung = smooth_min(lung, above, 3.0)
     lung = smooth_min(lung, -ribs - 2.0, 3.0)
     organs, gas = _belly(body, axes, np.minimum(chest, -above))

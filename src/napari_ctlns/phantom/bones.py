@@ -34,9 +34,9 @@ def _rib(body: Body, number: int, side: int) -> npt.NDArray[np.float64]:
     angle = np.pi * (0.13 + 0.87 * progress)
     z = start + 6 * np.sin(np.pi * np.minimum(progress * 5, 1)) - sink * progress**0.85
     wide, deep = body.inner_widths(z.astype(np.float32))
-    shoulder = body.apex - 78.0
-    cap = np.clip((z - shoulder) / (body.apex - shoulder), 0, 0.86)
-    shrink = (1 - cap**2.35) ** (1 / 2.35)
+    shoulder = body.apex - 62.0
+    cap = np.clip((z - shoulder) / (body.apex - shoulder), 0, 0.95)
+    shrink = (1 - (0.9 * cap) ** 4) ** (1 / 2.35) * (1 - 0.3 * cap**2)
     power = 2 / 2.35
     x = side * (wide * shrink + 5.0) * np.abs(np.sin(angle)) ** power
     y = (
@@ -96,7 +96,7 @@ def _processes(body: Body, axes: Axes, depth: Array) -> None:
     for k in range(-8, 8):
         z = 4.0 + VERTEBRA_MM * (k + 0.5)
         add_tube(
-            depth, axes, [(z, s + 34, 0), (z - 9, s + 46, 0), (z - 20, s + 56, 0)], [4, 3.6, 3]
+            depth, axes, [(z, s + 34, 0), (z - 8, s + 41, 0), (z - 17, s + 48, 0)], [4, 3.4, 2.8]
         )
         for side in (-1, 1):
             line = [(z, s + 18, side * 12), (z + 3, s + 24, side * 24), (z + 3, s + 26, side * 31)]

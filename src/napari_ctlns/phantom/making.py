@@ -7,8 +7,8 @@ import numpy as np
 from napari_ctlns.findings import Annotation
 from napari_ctlns.phantom.anatomy import build_anatomy, draw_body
 from napari_ctlns.phantom.lattice import Lattice
-from napari_ctlns.phantom.noise import add_noise, cut_field_of_view
 from napari_ctlns.phantom.nodules import Nodule, place_nodules
+from napari_ctlns.phantom.noise import add_noise, cut_field_of_view
 from napari_ctlns.phantom.rendering import Grid, Scene, Stamp, render, stamp_nodule
 from napari_ctlns.phantom.scars import draw_scars
 from napari_ctlns.phantom.spec import WHOLE_CHEST_MM, PhantomSpec
@@ -101,7 +101,7 @@ def make_phantom(spec: PhantomSpec) -> Phantom:
 
 def _grid(spec: PhantomSpec, rng: np.random.Generator) -> tuple[Grid, Geometry]:
     """Return the voxels in the body's frame, and in the patient's: z starts anywhere."""
-    shape = [max(int(round(e / s)), 1) for e, s in zip(spec.extent, spec.spacing, strict=True)]
+    shape = [max(round(e / s), 1) for e, s in zip(spec.extent, spec.spacing, strict=True)]
     z, y, x = (
         ((np.arange(n) - (n - 1) / 2) * s).astype(np.float32)
         for n, s in zip(shape, spec.spacing, strict=True)

@@ -18,7 +18,7 @@ GAP_MM = 3.0
 """Nodules keep this far apart, and this far from the faces of the picture."""
 TRIES = 60
 """Places tried for one kind of nodule before another kind is drawn."""
-THICK_MM = 1.0
+THICK_MM = 1.4
 """Vessels of at least this radius are not cut off to make room for an isolated nodule."""
 
 
@@ -173,11 +173,11 @@ def _centre(
         near = points[(depth > 1.0) & (depth < 8.0)]
         return _on_pleura(anatomy, near[0], diameter, rng) if len(near) else None
     deep = points[depth > shape.extent + 2.0]
-    if not len(deep):
-        return None
-    thick = vessels.radius >= THICK_MM
-    gap = vessels.take(thick).distance(deep[0]).min()
-    return deep[0] if gap > shape.extent + 1.0 else None
+    thick = vessels.take(vessels.radius >= THICK_MM)
+    for point in deep[:8]:
+        if len(thick) == 0 or thick.distance(point).min() > shape.extent + 1.0:
+            return np.asarray(point)
+    return None
 
 
 def _on_vessel(

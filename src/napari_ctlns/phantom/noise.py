@@ -55,9 +55,9 @@ def _spread(sigma: list[float], kernel: str) -> float:
 
 
 def cut_field_of_view(hu: Array, grid: Grid) -> None:
-    """Write -2048 outside the circle that fits the slices, in place."""
+    """Write -2048 outside the circle as wide as the picture, in place."""
     y = grid.y - grid.y.mean()
     x = grid.x - grid.x.mean()
-    radius = min(abs(float(y[0])), abs(float(x[0])))
+    radius = max(abs(float(y[0])), abs(float(x[0])))
     outside = y[:, None] ** 2 + x[None, :] ** 2 > radius**2
     hu[:, outside] = OUTSIDE_HU

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_ctlns.phantom.anatomy import Anatomy
+from napari_ctlns.phantom.anatomy import Anatomy, Body
 from napari_ctlns.phantom.lattice import Array, Lattice, box_between, piece_depth
 from napari_ctlns.phantom.nodules import Nodule
 from napari_ctlns.phantom.vessels import Airways, Pieces
@@ -256,14 +256,15 @@ def _body(anatomy: Anatomy, grid: Grid, width: float) -> Array:
     skin = _read(lattice, fields["skin"], grid)
     mottle = _read(lattice, fields["mottle"], grid)
     hu = np.full(grid.shape, -1000.0, np.float32)
-    _mix(hu, _table(grid), -820.0)
+    _mix(hu, _table(grid, body), -300.0)
     _mix(hu, filled(skin, width), 20.0)
     fat = -102 + 5 * mottle
     _mix(hu, filled(skin - np.float32(1.8), width), fat)
     muscle = _read(lattice, fields["muscle"], grid)
-    # layers of fat between muscles
-    layered = np.clip((np.abs(mottle) - 0.12) * 6, 0, 1)
-    _mix(hu, filled(muscle, width) * np.maximum(layered, filled(4 - muscle, 3)), 52.0)
+    _mix(hu, filled(muscle, width), 50.0)
+    # fat between two layers of muscle
+    sheet = np.clip(1.4 - np.abs(muscle - 10 + 3.5 * mottle), 0, 0.8)
+    _mix(hu, sheet.astype(np.float32), fat)
     chest = _read(lattice, fields["chest"], grid)
     _mix(hu, filled(chest + np.float32(1.0), width), 45.0)
     _mix(hu, filled(chest - np.float32(1.5), width), -92 + 12 * mottle)
@@ -272,13 +273,14 @@ def _body(anatomy: Anatomy, grid: Grid, width: float) -> Array:
     _mix(hu, filled(_read(lattice, fields["gas"], grid), width), -960.0)
     bone = _read(lattice, fields["bone"], grid)
     _mix(hu, filled(bone, width), body.bone_hu)
-    _mix(hu, filled(bone - np.float32(1.7), width), 190 + 60 * mottle)
+    _mix(hu, filled(bone - np.float32(1.7), width), 130 + 50 * mottle)
     return hu
 
 
-def _table(grid: Grid) -> Array:
+def _table(grid: Grid, body: Body) -> Array:
     """Return where the table is: a thin, bent shell below the back."""
-    sag = 152.0 - (grid.x / 34.0) ** 2
+    top = body.half_depth + body.muscle + body.fat + 15
+    sag = top - (grid.x / 40.0) ** 2
     shell = np.abs(grid.y[:, None] - sag[None, :] - 4)
     half = np.abs(grid.x)[None, :] < 210
     part = np.clip(2.0 - shell, 0, 1) * half

@@ -117,7 +117,7 @@ def _ellipsoid(radii: Points) -> DepthFunction:
 
 
 def _lobulated(r: float, rng: np.random.Generator) -> DepthFunction:
-    """Several balls grown together, their surface waved."""
+    """Return several balls grown together, their surface waved."""
     n = int(rng.integers(3, 7))
     way = rng.normal(size=(n, 3))
     way /= np.linalg.norm(way, axis=1, keepdims=True)
@@ -139,7 +139,7 @@ def _lobulated(r: float, rng: np.random.Generator) -> DepthFunction:
 
 
 def _spiculated(r: float, rng: np.random.Generator) -> DepthFunction:
-    """A ball, a little uneven, with thin spikes that taper outwards."""
+    """Return a ball, a little uneven, with thin spikes that taper outwards."""
     n = int(rng.integers(12, 24))
     way = rng.normal(size=(n, 3))
     way = (way / np.linalg.norm(way, axis=1, keepdims=True)).astype(np.float32)

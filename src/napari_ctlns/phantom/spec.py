@@ -43,7 +43,7 @@ class PhantomSpec(BaseModel):
     kernel
         ``"soft"``: a slightly blurred picture with coarse noise; ``"sharp"``: fine noise.
     field_of_view
-        Whether voxels outside the circle that fits the picture hold -2048, as many
+        Whether voxels outside the circle as wide as the picture hold -2048, as many
         scanners write them.
     scan_id
         ``phantom-`` and the seed, if not given.

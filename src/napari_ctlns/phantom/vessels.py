@@ -15,8 +15,8 @@ from napari_ctlns.phantom.anatomy import LEFT_HILUM, RIGHT_HILUM, Anatomy, centr
 
 Points = npt.NDArray[np.float64]
 
-TIP_RADIUS_MM = (0.4, 0.65)
-POINT_EVERY_MM3 = 2200.0
+TIP_RADIUS_MM = (0.45, 0.72)
+POINT_EVERY_MM3 = 1700.0
 """Lung that one tip of a tree feeds; arteries and veins each have their own."""
 
 ARTERY_HILA = ((12.0, 16.0, -46.0), (13.0, 22.0, 47.0))
@@ -54,7 +54,13 @@ class Pieces:
 
     def take(self, chosen: npt.NDArray[np.bool_]) -> "Pieces":
         """Return the chosen pieces; ``tip_of`` no longer means anything."""
-        return Pieces(*(a[chosen] for a in self._arrays()))
+        return Pieces(
+            self.start[chosen],
+            self.end[chosen],
+            self.start_radius[chosen],
+            self.end_radius[chosen],
+            self.tip_of[chosen],
+        )
 
     def near(self, point: Points, reach: float) -> npt.NDArray[np.bool_]:
         """Whether the surface of each piece comes within ``reach`` of a point."""
@@ -67,9 +73,6 @@ class Pieces:
         t = np.clip(((point - self.start) * d).sum(axis=1) / length2, 0, 1)
         gap = np.linalg.norm(self.start + t[:, None] * d - point, axis=1)
         return gap - (self.start_radius + t * (self.end_radius - self.start_radius))
-
-    def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
-        return self.start, self.end, self.start_radius, self.end_radius, self.tip_of
 
 
 def joined(parts: list[Pieces]) -> Pieces:
@@ -113,7 +116,7 @@ def _grow(
         parent, start, before, cloud = waiting.pop()
         middle = cloud.mean(axis=0)
         way = middle - start
-        share = rng.uniform(0.36, 0.5) if len(cloud) > 1 else 0.92
+        share = rng.uniform(0.33, 0.45) if len(cloud) > 1 else 0.92
         end = start + share * way
         if len(cloud) > 1:
             end = end + rng.normal(0, 0.05 * np.linalg.norm(way) + 0.2, 3)
@@ -122,8 +125,8 @@ def _grow(
         branches.append(_Branch(parent, start, end, before))
         if len(cloud) > 1:
             index = len(branches) - 1
-            for half in _halves(cloud, end, direction, rng):
-                waiting.append((index, end, direction, half))
+            halves = _halves(cloud, end, direction, rng)
+            waiting.extend((index, end, direction, half) for half in halves)
     return branches
 
 
@@ -136,7 +139,7 @@ def _halves(
     flat = flat - flat.mean(axis=0)
     _, axes = np.linalg.eigh(flat.T @ flat)
     side = flat @ axes[:, -1]
-    cut = int(np.clip(round(len(cloud) * rng.uniform(0.3, 0.7)), 1, len(cloud) - 1))
+    cut = int(np.clip(round(len(cloud) * rng.uniform(0.2, 0.8)), 1, len(cloud) - 1))
     order = np.argsort(side, kind="stable")
     return cloud[order[:cut]], cloud[order[cut:]]
 
@@ -160,7 +163,7 @@ def _pieces(branches: list[_Branch]) -> Pieces:
         length = float(np.linalg.norm(b.end - b.start))
         n = int(np.clip(np.ceil(length / 7.0), 1, 5))
         t = np.linspace(0, 1, n + 1)[:, None]
-        knee = b.start + b.heading * length * 0.4
+        knee = b.start + b.heading * length * 0.3
         line = (1 - t) ** 2 * b.start + 2 * t * (1 - t) * knee + t * t * b.end
         wide = b.radius * (1.06 - 0.12 * t[:, 0])
         starts.append(line[:-1])
@@ -232,20 +235,25 @@ def grow_lungs(coarse: Anatomy, rng: np.random.Generator) -> tuple[Pieces, Airwa
 
 
 def _beside(branches: list[_Branch], bronchus: Points) -> tuple[Pieces, Pieces]:
-    """Run airways along the arteries that are wider than 1.3 mm in radius, side by side."""
-    kept = [b for b in branches if b.radius > 1.3]
-    aside = np.array([0.6, 0.3, 0.0])
+    """Run airways along the arteries that are wider than 2 mm in radius, side by side."""
+    kept = [b for b in branches if b.radius > 2.0]
     starts, ends, first, last = [], [], [], []
     for b in kept:
-        shift = aside * (1.9 * b.radius + 0.6)
-        shift_before = aside * (1.9 * branches[b.parent].radius + 0.6) if b.parent >= 0 else shift
-        starts.append(bronchus if b.parent < 0 else b.start + shift_before)
-        ends.append(b.end + shift)
-        first.append(min(b.radius * 1.05, 4.6))
-        last.append(min(b.radius * 0.95, 4.4))
-    start, end = np.array(starts), np.array(ends)
-    lumen_first, lumen_last = np.array(first), np.array(last)
-    return _walled(start, end, lumen_first, lumen_last)
+        starts.append(bronchus if b.parent < 0 else b.start + _aside(branches[b.parent]))
+        ends.append(b.end + _aside(b))
+        first.append(min(b.radius * 0.72, 4.4))
+        last.append(min(b.radius * 0.68, 4.2))
+    return _walled(np.array(starts), np.array(ends), np.array(first), np.array(last))
+
+
+def _aside(branch: _Branch) -> Points:
+    """Return where the airway runs, seen from its artery: above and behind, at right angles."""
+    way = (branch.end - branch.start) / max(float(np.linalg.norm(branch.end - branch.start)), 1e-9)
+    up = np.array([0.85, 0.5, 0.1])
+    across = up - way * (up @ way)
+    return np.asarray(
+        across / max(float(np.linalg.norm(across)), 0.3) * (1.85 * branch.radius + 0.7)
+    )
 
 
 def _central(points: Points, radii: Points) -> tuple[Pieces, Pieces]:
@@ -256,7 +264,7 @@ def _central(points: Points, radii: Points) -> tuple[Pieces, Pieces]:
 def _walled(start: Points, end: Points, first: Points, last: Points) -> tuple[Pieces, Pieces]:
     """Return the outer and the inner surface of airways with inner radii given."""
     none = np.arange(1, len(start) + 1)
-    wall_first, wall_last = 0.45 + 0.12 * first, 0.45 + 0.12 * last
+    wall_first, wall_last = 0.4 + 0.1 * first, 0.4 + 0.1 * last
     outer = Pieces(start, end, first + wall_first, last + wall_last, none)
     return outer, Pieces(start, end, first, last, none)
 
