@@ -71,7 +71,7 @@ def measure(
     from napari_ctlns.measurement import write_table
 
     volume = _read(scan, series, strict)
-    nodules = read_mask_onto(mask, volume)
+    nodules = _warned(read_mask_onto(mask, volume))
     if not nodules.array.any():
         raise MaskError(f"no nodules in {mask}; draw or predict some first")
     write_table(measure_nodules(nodules, volume), out)
@@ -86,15 +86,19 @@ def compare(
     from napari_ctlns.formats import read_mask, read_mask_onto
     from napari_ctlns.metrics import compare_masks
 
-    true_mask = read_mask(truth)
-    agreement = compare_masks(read_mask_onto(mask, true_mask), true_mask)
+    true_mask = _warned(read_mask(truth))
+    agreement = compare_masks(_warned(read_mask_onto(mask, true_mask)), true_mask)
     (print_json if json else print_table)(agreement)
 
 
 def _read(scan: Path, series: str | None, strict: bool) -> Volume:
     from napari_ctlns.formats import read_scan
 
-    volume = read_scan(scan, series=series, strict=strict)
+    return _warned(read_scan(scan, series=series, strict=strict))
+
+
+def _warned(volume: Volume) -> Volume:
+    """Say what was mended on reading."""
     for words in volume.source.warnings:
         typer.echo(f"warning: {words}", err=True)
     return volume
