@@ -1,0 +1,237 @@
+"""Commands that teach a model, judge it and use it."""
+
+import contextlib
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_ctlns.cli.options import (
+    CHANGES,
+    DEVICE,
+    JSON,
+    RECIPE,
+    SERIES,
+    STRICT,
+    DeviceName,
+    changed_recipe,
+    print_json,
+    print_table,
+    recipe_of,
+    run_job,
+)
+from napari_ctlns.errors import CtlnsError, DatasetError, ModelError, RunError
+from napari_ctlns.jobs.registry import JOBS, start_job
+from napari_ctlns.recipe import Augmentation, Recipe, load_recipe
+from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
+
+RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a training writes.")]
+
+
+class SplitName(StrEnum):
+    """Which scans of a dataset."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+class VerbName(StrEnum):
+    """What a training may be asked."""
+
+    pause = "pause"
+    go = "go"
+    stop = "stop"
+
+
+def prepare(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A folder of scans, or one scan.")
+    ],
+    out: Annotated[Path, typer.Option(help="The dataset to make, or to add to.")],
+    recipe: RECIPE = "ct-lns",
+    annotations: Annotated[Path | None, typer.Option(help="A CSV like LUNA16's.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Masks named like their scans.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="Which patients are for what.")] = None,
+    patients: Annotated[Path | None, typer.Option(help="CSV: scan_id, patient_id.")] = None,
+    changes: CHANGES = None,
+    strict: STRICT = False,
+) -> None:
+    """Make a dataset of scans and what marks their nodules."""
+    if (annotations is None) == (masks is None):
+        raise DatasetError("what marks the nodules? give --annotations CSV or --masks DIR")
+    spec = PrepareSpec(
+        source=source.absolute(),
+        out=out.absolute(),
+        recipe=recipe_of(recipe, changes),
+        annotations=_absolute(annotations),
+        masks=_absolute(masks),
+        splits=_absolute(splits),
+        patients=_absolute(patients),
+        strict=strict,
+    )
+    run_job(lambda control: start_job(JOBS["prepare"], spec, control))
+
+
+def train(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="What `ctlns prepare` made.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|TOML",
+            help="A built-in recipe or a file; else the model's, the run's, or ct-lns.",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the scans.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Patches a step.")] = None,
+    num_workers: Annotated[int | None, typer.Option(min=0, help="Threads for patches.")] = None,
+    augmented: Annotated[
+        bool | None, typer.Option("--augmented/--no-augmented", help="Change patches at random.")
+    ] = None,
+    changes: CHANGES = None,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", metavar="MODEL", help="Start with its weights.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+    device: DEVICE = DeviceName.auto,
+) -> None:
+    """Train a model in a run folder."""
+    from napari_ctlns.jobs.training import run_training
+
+    chosen = _recipe_to_train(recipe, out if resume else None, start_from)
+    numbers = {"epochs": epochs, "batch_size": batch_size, "num_workers": num_workers}
+    flags: dict[str, Any] = {
+        f"optimisation.{name}": value for name, value in numbers.items() if value is not None
+    }
+    if augmented is not None:
+        flags["augmentation.flip_axes"] = _flip_axes(chosen, augmented)
+    spec = TrainSpec(
+        dataset=dataset.absolute(),
+        out=out.absolute(),
+        recipe=changed_recipe(chosen, changes, flags),
+        start_from=_absolute(start_from),
+        resume=resume,
+        device=device.value,
+    )
+    with contextlib.redirect_stdout(sys.stderr):
+        run_training(spec)
+
+
+def watch(run: RUN) -> None:
+    """Follow a training; Ctrl-C does not end it."""
+    from napari_ctlns.jobs import watch as events_of
+    from napari_ctlns.jobs.console import UnexpectedError, show
+
+    events = events_of(run)
+    try:
+        show(events)
+    except (CtlnsError, UnexpectedError) as error:  # how it ended is no fault of this command
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("the training goes on; `ctlns control RUN stop` stops it", err=True)
+        raise
+
+
+def control(
+    run: RUN, verb: Annotated[VerbName, typer.Argument(metavar="pause|go|stop", help="What to do.")]
+) -> None:
+    """Pause a training, let it go on, or stop it."""
+    from napari_ctlns.jobs import control_run
+
+    control_run(run, verb.value)
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="What `ctlns prepare` made.")],
+    split: Annotated[SplitName, typer.Option(help="Which scans.")] = SplitName.test,
+    out: Annotated[Path | None, typer.Option(help="Where the report goes.")] = None,
+    device: DEVICE = DeviceName.auto,
+    json: JSON = False,
+) -> None:
+    """Compare what a model finds with what is true."""
+    spec = EvaluateSpec(
+        model=model.absolute(),
+        dataset=dataset.absolute(),
+        split=split.value,
+        out=_absolute(out),
+        device=device.value,
+    )
+    result = run_job(lambda control: start_job(JOBS["evaluate"], spec, control))
+    (print_json if json else print_table)(result)
+
+
+def predict(
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A readable file or DICOM folder.")],
+    model: Annotated[list[Path], typer.Option(help="A model folder.")],
+    out: Annotated[Path, typer.Option(help="The mask to write; its extension says how.")],
+    probability: Annotated[Path | None, typer.Option(help="Also write the probability.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Also write the nodule table.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Probability of a nodule's voxels.")
+    ] = None,
+    min_diameter: Annotated[
+        float | None, typer.Option(min=0, metavar="MM", help="Drop what is smaller.")
+    ] = None,
+    window: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(metavar="Z Y X", help="Voxels the network sees at once."),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Look outside the lungs too.")] = False,
+    device: DEVICE = DeviceName.auto,
+    series: SERIES = None,
+    strict: STRICT = False,
+) -> None:
+    """Find the nodules of a scan."""
+    if len(model) > 1:
+        raise ModelError("several models are not supported yet; give --model once")
+    spec = PredictSpec(
+        scan=scan.absolute(),
+        model=model[0].absolute(),
+        mask=out.absolute(),
+        probability=_absolute(probability),
+        table=_absolute(table),
+        threshold=threshold,
+        min_diameter_mm=min_diameter,
+        window=window,
+        whole=whole,
+        device=device.value,
+        series=series,
+        strict=strict,
+    )
+    run_job(lambda control: start_job(JOBS["predict"], spec, control))
+
+
+def _recipe_to_train(name: str | None, run: Path | None, start_from: Path | None) -> Recipe:
+    """Return the recipe that is meant: the one named, the run's, the model's, the default."""
+    if name is not None:
+        return load_recipe(name)
+    if run is not None:
+        if not (run / "recipe.toml").is_file():
+            raise RunError(f"{run} holds no run to resume; leave out --resume to start one")
+        return load_recipe(run / "recipe.toml")
+    if start_from is not None:
+        from napari_ctlns.inference.model import read_card
+
+        return read_card(start_from).recipe
+    return load_recipe("ct-lns")
+
+
+def _flip_axes(recipe: Recipe, augmented: bool) -> tuple[str, ...]:
+    if not augmented:
+        return ()
+    return recipe.augmentation.flip_axes or Augmentation().flip_axes
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (prepare, train, watch, control, evaluate, predict):
+        app.command()(command)

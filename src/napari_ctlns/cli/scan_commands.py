@@ -1,0 +1,110 @@
+"""Commands on one scan or mask, without learning."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_ctlns.cli.options import JSON, SERIES, STRICT, print_json, print_table
+from napari_ctlns.errors import MaskError
+from napari_ctlns.volume import Volume
+
+SCAN = Annotated[Path, typer.Argument(metavar="SCAN", help="A readable file or DICOM folder.")]
+
+
+class MaskMethod(StrEnum):
+    """How annotations become a mask."""
+
+    sphere = "sphere"
+
+
+def info(scan: SCAN, series: SERIES = None, strict: STRICT = False, json: JSON = False) -> None:
+    """Say what a scan is, and what had to be mended."""
+    from napari_ctlns.formats import describe
+
+    (print_json if json else print_table)(describe(_read(scan, series, strict)))
+
+
+def convert(
+    scan: SCAN,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The file to write; its extension says how.")
+    ],
+    series: SERIES = None,
+    strict: STRICT = False,
+) -> None:
+    """Write a scan in another format."""
+    from napari_ctlns.formats import write_volume
+
+    write_volume(_read(scan, series, strict), out)
+
+
+def mask(
+    scan: SCAN,
+    annotations: Annotated[Path, typer.Option(help="A CSV like LUNA16's.")],
+    out: Annotated[Path, typer.Option(help="The mask to write; its extension says how.")],
+    method: Annotated[MaskMethod, typer.Option(help="How nodules are drawn.")] = MaskMethod.sphere,
+    series: SERIES = None,
+    strict: STRICT = False,
+) -> None:
+    """Draw annotated nodules as a mask on the scan's own grid."""
+    from napari_ctlns.formats import annotations_of, read_annotations, write_volume
+    from napari_ctlns.masks.spheres import sphere_mask
+
+    rows = read_annotations(annotations)
+    volume = _read(scan, series, strict)
+    draw = {MaskMethod.sphere: sphere_mask}[method]
+    write_volume(volume.mask(draw(volume.geometry, annotations_of(rows, volume))), out)
+
+
+def measure(
+    scan: SCAN,
+    mask: Annotated[Path, typer.Argument(metavar="MASK", help="One label per nodule.")],
+    out: Annotated[Path, typer.Option(help="The nodule table to write: .csv or .json.")],
+    series: SERIES = None,
+    strict: STRICT = False,
+) -> None:
+    """Measure every nodule of a mask."""
+    from napari_ctlns.formats import read_mask_onto
+    from napari_ctlns.measurement import measure as measure_nodules
+    from napari_ctlns.measurement import write_table
+
+    volume = _read(scan, series, strict)
+    nodules = _warned(read_mask_onto(mask, volume))
+    if not nodules.array.any():
+        raise MaskError(f"no nodules in {mask}; draw or predict some first")
+    write_table(measure_nodules(nodules, volume), out)
+
+
+def compare(
+    mask: Annotated[Path, typer.Argument(metavar="MASK", help="The mask to judge.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The mask that is right.")],
+    json: JSON = False,
+) -> None:
+    """Compare a mask with the truth: overlap, distance, volumes."""
+    from napari_ctlns.formats import read_mask, read_mask_onto
+    from napari_ctlns.metrics import compare_masks
+
+    true_mask = _warned(read_mask(truth))
+    agreement = compare_masks(_warned(read_mask_onto(mask, true_mask)), true_mask)
+    (print_json if json else print_table)(agreement)
+
+
+def _read(scan: Path, series: str | None, strict: bool) -> Volume:
+    from napari_ctlns.formats import read_scan
+
+    return _warned(read_scan(scan, series=series, strict=strict))
+
+
+def _warned(volume: Volume) -> Volume:
+    """Say what was mended on reading."""
+    for words in volume.source.warnings:
+        typer.echo(f"warning: {words}", err=True)
+    return volume
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (info, convert, mask, measure, compare):
+        app.command()(command)

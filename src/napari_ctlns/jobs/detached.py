@@ -1,0 +1,121 @@
+"""Starting a training that outlives its starter, and telling it what to do."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from napari_ctlns.atomic import write_text
+from napari_ctlns.errors import OutputError, RunError
+from napari_ctlns.events import Failed
+from napari_ctlns.jobs.control_file import CONTROL_FILE, Verb, write_verb
+from napari_ctlns.jobs.priority import lower_priority
+from napari_ctlns.jobs.run_folder import (
+    EVENTS_FILE,
+    LOG_FILE,
+    EventLog,
+    RunState,
+    is_live,
+    read_state,
+    write_state,
+)
+from napari_ctlns.specs import TrainSpec
+
+_NICENESS = 10
+_RECIPE_FILE = "asked.toml"
+
+
+def start_training(spec: TrainSpec) -> int:
+    """Start ``ctlns train`` at low priority, detached from this process.
+
+    What it prints goes to `train.log` in the run folder; follow it with
+    `napari_ctlns.jobs.watch`.
+
+    Returns
+    -------
+    int
+        Its process id.
+
+    Raises
+    ------
+    RunError
+        If another process works in the run, or it exists and is not to be resumed.
+    OutputError
+        If the run folder cannot be written.
+    """
+    run = spec.out.absolute()
+    if is_live(run):
+        raise RunError(f"a training runs in {run} already; stop it first")
+    if (run / EVENTS_FILE).exists() and not spec.resume:
+        raise RunError(f"{run} holds a run already; resume it, or choose another folder")
+    write_text(run / _RECIPE_FILE, spec.recipe.to_toml())
+    (run / CONTROL_FILE).unlink(missing_ok=True)
+    starting = write_state(run, "starting")
+    process = _spawn(_command(spec, run), run / LOG_FILE)
+    lower_priority(process.pid, _NICENESS)
+    threading.Thread(target=_bury, args=(process, run, starting), daemon=True).start()
+    return process.pid
+
+
+def control_run(run: Path, verb: Verb) -> None:
+    """Ask a run to pause, go on or stop.
+
+    Raises
+    ------
+    RunError
+        If no process works in it.
+    """
+    if not is_live(run):
+        raise RunError(f"no training runs in {run}; see `ctlns watch` for how it ended")
+    write_verb(run, verb)
+
+
+def _command(spec: TrainSpec, run: Path) -> list[str]:
+    # -P: a file in the working directory must not stand in for a module of that name
+    command = [sys.executable, "-P", "-m", "napari_ctlns", "train", str(spec.dataset.absolute())]
+    command += ["--out", str(run), "--recipe", str(run / _RECIPE_FILE), "--device", spec.device]
+    if spec.start_from is not None:
+        command += ["--from", str(spec.start_from.absolute())]
+    if spec.resume:
+        command += ["--resume"]
+    return command
+
+
+def _spawn(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
+    try:
+        with log.open("ab") as output:
+            if sys.platform == "win32":
+                flags = (
+                    subprocess.DETACHED_PROCESS
+                    | subprocess.CREATE_NEW_PROCESS_GROUP
+                    | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+                )
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    creationflags=flags,
+                )
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+    except OSError as error:
+        message = f"cannot start a training: {error.strerror or error}; see {log}"
+        raise OutputError(message) from error
+
+
+def _bury(process: "subprocess.Popen[bytes]", run: Path, starting: RunState) -> None:
+    """Wait for the process, and tell of one that ended before it could say anything."""
+    process.wait()
+    if read_state(run) != starting:
+        return
+    lines = (run / LOG_FILE).read_text("utf-8", errors="replace").strip().splitlines()
+    words = lines[-1].removeprefix("error: ") if lines else f"exit status {process.returncode}"
+    with EventLog(run) as log:
+        log.write(Failed(message=f"training did not start: {words}"))
+    write_state(run, "failed")

@@ -1,0 +1,48 @@
+"""Which jobs there are, by name; nothing heavy is imported before one is asked for."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from napari_ctlns.events import Control, Event
+from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
+
+Job = Callable[[Any, Control], Iterator[Event]]
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """Where a job's function lies and what it needs to know."""
+
+    module: str
+    function: str
+    spec: type[BaseModel]
+
+    def load(self) -> Job:
+        """Import the function; this is where torch comes in."""
+        job: Job = getattr(import_module(self.module), self.function)
+        return job
+
+
+JOBS: Mapping[str, JobKind] = {
+    "prepare": JobKind("napari_ctlns.dataset", "prepare", PrepareSpec),
+    "train": JobKind("napari_ctlns.learning", "train", TrainSpec),
+    "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
+    "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
+}
+
+
+def start_job(kind: JobKind, spec: BaseModel, control: Control) -> Iterator[Event]:
+    """Give the events of a job; its function is imported with the first of them."""
+    yield from kind.load()(spec, control)
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say in words which field of a spec is wrong, and what is allowed there."""
+    problem = error.errors()[0]
+    path = ".".join(str(part) for part in problem["loc"])
+    words = problem["msg"].removeprefix("Value error, ")
+    return f"{path}: {words}" if path else words

@@ -1,0 +1,108 @@
+"""Training in a run folder, watched by anyone: what `ctlns train` does."""
+
+import contextlib
+from pathlib import Path
+
+from napari_ctlns.errors import RunError
+from napari_ctlns.events import Event, Failed, Finished, Log, ThreadControl
+from napari_ctlns.jobs.console import run_on_console
+from napari_ctlns.jobs.control_file import CONTROL_FILE, Verb, follow_control_file, obey, read_verb
+from napari_ctlns.jobs.drain import Drain
+from napari_ctlns.jobs.registry import JOBS, JobKind, start_job
+from napari_ctlns.jobs.run_folder import (
+    EVENTS_FILE,
+    STATE_FILE,
+    EventLog,
+    State,
+    locked,
+    read_state,
+    write_state,
+)
+from napari_ctlns.specs import TrainSpec
+
+_STATE_AFTER: dict[Verb, State] = {"go": "running", "pause": "paused", "stop": "stopping"}
+
+
+def run_training(spec: TrainSpec, kind: JobKind = JOBS["train"]) -> Finished:
+    """Train in this process, telling the terminal and the run folder of it.
+
+    Parameters
+    ----------
+    spec
+        What to train; ``spec.out`` is the run folder.
+    kind
+        The job that does it.
+
+    Raises
+    ------
+    RunError
+        If the folder holds a run already and ``spec.resume`` is false, or another
+        process works in it.
+    CtlnsError, UnexpectedError
+        As the job failed. A run folder that this call made is gone again then, if
+        nothing was learned yet.
+    KeyboardInterrupt
+        If Ctrl-C stopped it.
+    """
+    missing = [folder for folder in (spec.out, *spec.out.parents) if not folder.exists()]
+    try:
+        with locked(spec.out):
+            return _train(spec, kind)
+    except BaseException:
+        if spec.out in missing:
+            _remove_traces(spec.out)
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _train(spec: TrainSpec, kind: JobKind) -> Finished:
+    run = spec.out
+    if (run / EVENTS_FILE).exists() and not spec.resume:
+        message = f"{run} holds a run already; go on with it by --resume, or choose another folder"
+        raise RunError(message)
+    # Whoever started us detached has cleared the control file, and may have used it since.
+    before = read_state(run)
+    detached = before is not None and before.state == "starting"
+    if not detached:
+        (run / CONTROL_FILE).unlink(missing_ok=True)
+    control = ThreadControl()
+    if (asked := read_verb(run)) is not None:
+        obey(control, asked)
+    drain = Drain(start_job(kind, spec, control))
+
+    def heard(verb: Verb, words: str) -> None:
+        drain.say(Log(message=words))
+        write_state(run, _STATE_AFTER[verb])
+
+    with contextlib.ExitStack() as stack:
+        log: EventLog | None = None
+
+        def record(event: Event) -> None:
+            nonlocal log
+            if log is None:
+                if isinstance(event, Failed) and not detached:
+                    return  # bad input leaves no trace in the run
+                log = stack.enter_context(EventLog(run))
+                write_state(run, "running")
+            log.write(event)
+
+        try:
+            with follow_control_file(run, control, heard):
+                finished = run_on_console(drain, control, record)
+        except BaseException as error:
+            if log is not None:
+                stopped = isinstance(error, KeyboardInterrupt)
+                write_state(run, "stopped" if stopped else "failed")
+            raise
+        write_state(run, "stopped" if finished.stopped else "finished")
+        return finished
+
+
+def _remove_traces(run: Path) -> None:
+    """Remove what this module wrote, if there is nothing else in the folder."""
+    ours = {EVENTS_FILE, STATE_FILE, CONTROL_FILE}
+    if run.is_dir() and {path.name for path in run.iterdir()} <= ours:
+        for name in ours:
+            (run / name).unlink(missing_ok=True)
