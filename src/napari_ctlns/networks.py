@@ -1,11 +1,15 @@
 """Recipe -> network."""
 
+import math
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from napari_ctlns.recipe import Network
+
+_PRIOR = 0.01
+"""About the share of nodule voxels in training patches."""
 
 
 def build_network(recipe: Network, in_channels: int = 1, out_channels: int = 1) -> nn.Module:
@@ -46,6 +50,9 @@ class UNet(nn.Module):
         self.widen = nn.ModuleList(nn.ConvTranspose3d(low, high, 2, 2) for low, high in upwards)
         self.up = nn.ModuleList(_double_convolution(2 * high, high, recipe) for _, high in upwards)
         self.head = nn.Conv3d(widths[0], out_channels, 1)
+        # start out sure that a voxel is background, as nearly all are (Lin et al. 2017,
+        # "Focal loss for dense object detection"): else the first steps learn only that
+        nn.init.constant_(cast(Tensor, self.head.bias), math.log(_PRIOR / (1 - _PRIOR)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of the size of ``x``."""

@@ -13,9 +13,10 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 def build_loss(recipe: Loss) -> LossFunction:
     """Return Dice + cross-entropy of one sigmoid channel.
 
-    Dice is taken over the whole batch as one volume (MONAI, ``batch=True``): a
-    patch without a nodule has no Dice of its own worth following. Adding one
-    voxel to both parts of the fraction keeps batches of tiny nodules calm.
+    Dice is taken patch by patch, so that a nodule of 5 mm counts as much as one of
+    20 mm, which has sixty times its voxels: measured on phantoms, small nodules
+    are else hardly learned at all. Adding one voxel to both parts of the fraction
+    keeps patches without a nodule from shouting.
 
     Returns
     -------
@@ -24,7 +25,7 @@ def build_loss(recipe: Loss) -> LossFunction:
     """
     loss: LossFunction = DiceCELoss(
         sigmoid=True,
-        batch=True,
+        batch=False,
         smooth_nr=1.0,
         smooth_dr=1.0,
         lambda_dice=recipe.dice_weight,
