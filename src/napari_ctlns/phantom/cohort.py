@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_ctlns.atomic import write_text
 from napari_ctlns.events import Control, Event, Finished, Progress, Saved, Started, Uncontrolled
+from napari_ctlns.formats import write_annotations, write_volume
 from napari_ctlns.phantom.making import Phantom, PhantomNodule, make_phantom
 from napari_ctlns.phantom.spec import PhantomSpec
 
@@ -29,8 +30,6 @@ def write_phantom(phantom: Phantom, folder: str | Path) -> Path:
     OutputError
         If the folder cannot be written.
     """
-    from napari_ctlns.formats import write_volume
-
     folder = Path(folder)
     scan = folder / f"{phantom.volume.scan_id}.mhd"
     write_volume(phantom.mask, folder / "masks" / f"{phantom.volume.scan_id}.nii.gz")
@@ -54,8 +53,6 @@ def write_cohort(
     ScanError
         If a phantom has no room for its nodules.
     """
-    from napari_ctlns.formats import write_annotations
-
     folder = Path(folder)
     control = control or Uncontrolled()
     yield Started(title=f"Making {len(specs)} phantoms")
