@@ -57,4 +57,6 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        # where the place itself is impossible, that error is the one to tell
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -41,7 +41,10 @@ class Grid:
 
 def filled(depth: Array, width: float) -> Array:
     """Return the part of a voxel of a width (mm) inside a surface at a depth."""
-    return np.clip(depth * np.float32(1 / width) + np.float32(0.5), 0, 1)
+    part = depth * np.float32(1 / width)
+    part += np.float32(0.5)
+    np.maximum(part, 0, out=part)
+    return np.minimum(part, 1, out=part)
 
 
 def draw_tubes(grid: Grid, pieces: Pieces) -> Array:

@@ -74,7 +74,7 @@ def _halves(
     flat = flat - flat.mean(axis=0)
     _, axes = np.linalg.eigh(flat.T @ flat)
     side = flat @ axes[:, -1]
-    cut = int(np.clip(round(len(cloud) * rng.uniform(0.2, 0.8)), 1, len(cloud) - 1))
+    cut = min(max(round(len(cloud) * rng.uniform(0.2, 0.8)), 1), len(cloud) - 1)
     order = np.argsort(side, kind="stable")
     return cloud[order[:cut]], cloud[order[cut:]]
 
@@ -96,7 +96,7 @@ def _pieces(branches: list[_Branch]) -> Pieces:
     starts, ends, first, last, count = [], [], [], [], []
     for b in branches:
         length = float(np.linalg.norm(b.end - b.start))
-        n = int(np.clip(np.ceil(length / 7.0), 1, 5))
+        n = min(int(length / 7.0) + 1, 5)
         t = np.linspace(0, 1, n + 1)[:, None]
         knee = b.start + b.heading * length * 0.3
         line = (1 - t) ** 2 * b.start + 2 * t * (1 - t) * knee + t * t * b.end
