@@ -1,12 +1,9 @@
 """Ribs, spine, sternum, clavicles and shoulder blades as depth fields."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
+from napari_ctlns.phantom.body import Body
 from napari_ctlns.phantom.lattice import (
     FAR,
     Array,
@@ -16,9 +13,6 @@ from napari_ctlns.phantom.lattice import (
     smooth_max,
     to_depth,
 )
-
-if TYPE_CHECKING:
-    from napari_ctlns.phantom.anatomy import Body
 
 VERTEBRA_MM = 25.0
 RIBS = 11

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from napari_ctlns.atomic import write_text
+from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Control, Event, Finished, Progress, Saved, Started, Uncontrolled
+from napari_ctlns.formats import write_annotations, write_volume
 from napari_ctlns.phantom.making import Phantom, PhantomNodule, make_phantom
 from napari_ctlns.phantom.spec import PhantomSpec
 
@@ -29,8 +31,6 @@ def write_phantom(phantom: Phantom, folder: str | Path) -> Path:
     OutputError
         If the folder cannot be written.
     """
-    from napari_ctlns.formats import write_volume
-
     folder = Path(folder)
     scan = folder / f"{phantom.volume.scan_id}.mhd"
     write_volume(phantom.mask, folder / "masks" / f"{phantom.volume.scan_id}.nii.gz")
@@ -54,10 +54,9 @@ def write_cohort(
     ScanError
         If a phantom has no room for its nodules.
     """
-    from napari_ctlns.formats import write_annotations
-
     folder = Path(folder)
     control = control or Uncontrolled()
+    _make(folder)
     yield Started(title=f"Making {len(specs)} phantoms")
     made: list[tuple[PhantomNodule, ...]] = []
     for done, spec in enumerate(specs):
@@ -76,6 +75,15 @@ def write_cohort(
     yield Progress(done=len(made), total=len(specs), unit="scans")
     result = {"scans": len(made), "nodules": sum(len(nodules) for nodules in made)}
     yield Finished(result=result, stopped=len(made) < len(specs))
+
+
+def _make(folder: Path) -> None:
+    """Make the folder first: a phantom takes a while, a wrong path should not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write {folder}: {reason}; choose another place") from error
 
 
 def _table(nodules: Iterable[PhantomNodule]) -> str:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_ctlns.findings import Annotation
-from napari_ctlns.phantom.anatomy import build_anatomy, draw_body
+from napari_ctlns.phantom.anatomy import build_anatomy
+from napari_ctlns.phantom.body import draw_body
+from napari_ctlns.phantom.grid import Grid
 from napari_ctlns.phantom.lattice import Lattice
-from napari_ctlns.phantom.nodules import Nodule, place_nodules
+from napari_ctlns.phantom.nodules import Nodule, Stamp, stamp_nodule
 from napari_ctlns.phantom.noise import add_noise, cut_field_of_view
-from napari_ctlns.phantom.rendering import Grid, Scene, Stamp, render, stamp_nodule
+from napari_ctlns.phantom.placing import place_nodules
+from napari_ctlns.phantom.rendering import Scene, render
 from napari_ctlns.phantom.scars import draw_scars
 from napari_ctlns.phantom.spec import WHOLE_CHEST_MM, PhantomSpec
 from napari_ctlns.phantom.vessels import grow_lungs

@@ -1,25 +1,16 @@
-"""Where nodules lie, and the truth about them."""
+"""Nodules: what is drawn, and the truth about them."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_ctlns.errors import ScanError
 from napari_ctlns.phantom.anatomy import Anatomy
-from napari_ctlns.phantom.lattice import Array
-from napari_ctlns.phantom.shapes import Shape, draw_shape
-from napari_ctlns.phantom.spec import PhantomSpec, weighted
-from napari_ctlns.phantom.vessels import Pieces, without_twigs
+from napari_ctlns.phantom.grid import Grid, filled
+from napari_ctlns.phantom.lattice import Array, box_between
+from napari_ctlns.phantom.shapes import Shape
 
 Points = npt.NDArray[np.float64]
-
-GAP_MM = 3.0
-"""Nodules keep this far apart, and this far from the faces of the picture."""
-TRIES = 60
-"""Places tried for one kind of nodule before another kind is drawn."""
-THICK_MM = 1.4
-"""Vessels of at least this radius are not cut off to make room for an isolated nodule."""
 
 
 @dataclass(frozen=True)
@@ -71,177 +62,6 @@ class Nodule:
         return inner.depth(z - c[0], y - c[1], x - c[2])
 
 
-def place_nodules(
-    spec: PhantomSpec, anatomy: Anatomy, vessels: Pieces, rng: np.random.Generator
-) -> tuple[tuple[Nodule, ...], Pieces]:
-    """Place the nodules of a spec, largest first.
-
-    Parameters
-    ----------
-    spec
-        How many, of what kinds and sizes.
-    anatomy
-        The body, at least where the picture is taken.
-    vessels
-        Of both lungs.
-    rng
-        Where randomness comes from.
-
-    Returns
-    -------
-    nodules, vessels
-        The nodules, and the vessels without twigs that would touch isolated ones.
-
-    Raises
-    ------
-    ScanError
-        If there is no room for so many.
-    """
-    low, high = np.log(np.array(spec.diameter_mm))
-    drawn = np.exp(low + (high - low) * rng.uniform(0.02, 0.98, spec.n_nodules))
-    nodules: list[Nodule] = []
-    for diameter in sorted(drawn, reverse=True):
-        nodule = _place(spec, anatomy, vessels, nodules, float(diameter), rng)
-        if nodule is None:
-            room = f"only {len(nodules)} of {spec.n_nodules} nodules have room in the phantom"
-            raise ScanError(f"{room}; choose fewer or smaller ones, or a larger extent_mm")
-        if nodule.attachment == "isolated":
-            reach = nodule.shape.extent + 0.5
-            vessels = without_twigs(vessels, nodule.centre, reach, THICK_MM)
-        nodules.append(nodule)
-    return tuple(nodules[i] for i in rng.permutation(len(nodules))), vessels
-
-
-def _place(
-    spec: PhantomSpec,
-    anatomy: Anatomy,
-    vessels: Pieces,
-    others: list[Nodule],
-    diameter: float,
-    rng: np.random.Generator,
-) -> Nodule | None:
-    """Place one nodule of a drawn kind; after many vain tries, of another kind."""
-    for _ in range(12):
-        attachment = _draw(spec.attachments, rng)
-        density = _draw(spec.densities, rng)
-        shape = draw_shape(_draw(spec.shapes, rng), diameter, density, rng)
-        for _ in range(TRIES):
-            centre = _centre(attachment, anatomy, vessels, shape, diameter, spec, rng)
-            if centre is None or not _free(centre, shape, spec, others):
-                continue
-            nodule = _fitted(shape, centre, diameter, anatomy)
-            if nodule is None or not _free(centre, nodule.shape, spec, others):
-                continue
-            return _coloured(nodule, density, attachment, rng)
-    return None
-
-
-def _draw(weights: object, rng: np.random.Generator) -> str:
-    kinds, chances = zip(*weighted(weights), strict=True)  # type: ignore[arg-type]
-    return str(kinds[int(rng.choice(len(kinds), p=np.array(chances)))])
-
-
-def _free(centre: Points, shape: Shape, spec: PhantomSpec, others: list[Nodule]) -> bool:
-    """Whether a nodule is wholly in the picture and away from the others."""
-    margin = np.asarray(spec.extent) / 2 - shape.extent - GAP_MM / 2
-    if np.any(np.abs(centre) > margin):
-        return False
-    return all(
-        np.linalg.norm(centre - o.centre) > shape.extent + o.shape.extent + GAP_MM for o in others
-    )
-
-
-def _centre(
-    attachment: str,
-    anatomy: Anatomy,
-    vessels: Pieces,
-    shape: Shape,
-    diameter: float,
-    spec: PhantomSpec,
-    rng: np.random.Generator,
-) -> Points | None:
-    """Propose a centre, or None where the draw does not suit."""
-    half = np.asarray(spec.extent) / 2 - diameter / 2
-    if np.any(half <= 0):
-        return None
-    if attachment == "vessel":
-        return _on_vessel(anatomy, vessels, diameter, half, rng)
-    # drawn points outside the lungs are many: take the first of some that suits
-    points = rng.uniform(-half, half, (200, 3))
-    depth = anatomy.lattice.at(anatomy.lung, points)
-    if attachment == "pleura":
-        near = points[(depth > 1.0) & (depth < 8.0)]
-        return _on_pleura(anatomy, near[0], diameter, rng) if len(near) else None
-    deep = points[depth > shape.extent + 2.0]
-    thick = vessels.take(vessels.radius >= THICK_MM)
-    for point in deep[:8]:
-        if len(thick) == 0 or thick.distance(point).min() > shape.extent + 1.0:
-            return np.asarray(point)
-    return None
-
-
-def _on_vessel(
-    anatomy: Anatomy, vessels: Pieces, diameter: float, half: Points, rng: np.random.Generator
-) -> Points | None:
-    """Beside or around a vessel of 0.8 to 3.5 mm radius, away from the pleura."""
-    middle = (vessels.start + vessels.end) / 2
-    r = vessels.radius
-    fits = (r > 0.8) & (r < 3.5) & (np.abs(middle) < half).all(axis=1)
-    fits &= anatomy.lattice.at(anatomy.lung, middle) > 0.45 * diameter + 2
-    chosen = np.flatnonzero(fits)
-    if not len(chosen):
-        return None
-    i = int(rng.choice(chosen))
-    along = vessels.end[i] - vessels.start[i]
-    aside = np.cross(along, rng.normal(size=3))
-    aside /= max(float(np.linalg.norm(aside)), 1e-9)
-    centre = (
-        vessels.start[i] + rng.uniform(0, 1) * along + aside * rng.uniform(0.1, 0.95) * diameter / 2
-    )
-    big = vessels.take(r >= 4.0)
-    if anatomy.lattice.at(anatomy.lung, centre) < 0.5 * diameter + 1:
-        return None
-    if len(big) and big.distance(centre).min() < 0.5 * diameter:
-        return None
-    return np.asarray(centre)
-
-
-def _on_pleura(
-    anatomy: Anatomy, point: Points, diameter: float, rng: np.random.Generator
-) -> Points | None:
-    """On the lung's surface, three times in four where it faces the ribs."""
-    lattice, lung = anatomy.lattice, anatomy.lung
-    for _ in range(3):
-        inward = lattice.normal(lung, point)
-        point = point - inward * float(lattice.at(lung, point))
-    inward = lattice.normal(lung, point)
-    facing_ribs = float(lattice.at(anatomy.fields["chest"], point)) < 4.0
-    if not facing_ribs and rng.random() < 0.6:
-        return None
-    r = diameter / 2
-    beyond = point + inward * 2.0 * r
-    if abs(float(lattice.at(lung, point))) > 1.0 or float(lattice.at(lung, beyond)) < 0.6 * r:
-        return None
-    return np.asarray(point + inward * r * rng.uniform(0.0, 0.75))
-
-
-def _fitted(shape: Shape, centre: Points, diameter: float, anatomy: Anatomy) -> Nodule | None:
-    """Scale a shape until the part in the lung has the diameter wanted; None if it cannot."""
-    first = shape.scale
-    for _ in range(8):
-        volume, centroid = measured(shape, centre, anatomy)
-        if volume <= 0:
-            return None
-        factor = diameter / float(np.cbrt(6 / np.pi * volume))
-        if abs(factor - 1) < 0.004:
-            none = np.zeros(3)
-            return Nodule(shape, centre, "", "", 0, 0, 0, none, centroid, volume)
-        shape = replace(shape, scale=shape.scale * factor)
-        if shape.scale > 1.6 * first:
-            return None
-    return None
-
-
 def measured(shape: Shape, centre: Points, anatomy: Anatomy) -> tuple[float, Points]:
     """Return volume (mm3) and centroid (z, y, x) of the part of a shape inside the lung.
 
@@ -264,16 +84,62 @@ def measured(shape: Shape, centre: Points, anatomy: Anatomy) -> tuple[float, Poi
     return total * step**3, centre + np.array(mean)
 
 
-def _coloured(nodule: Nodule, density: str, attachment: str, rng: np.random.Generator) -> Nodule:
-    """Give a nodule its densities."""
-    away = rng.normal(size=3)
-    away *= rng.uniform(0, 0.2) * nodule.diameter_mm / max(float(np.linalg.norm(away)), 1e-9)
-    return replace(
-        nodule,
-        density=density,
-        attachment=attachment,
-        hu=rng.uniform(5, 55),
-        glass_hu=rng.uniform(-660, -560) if density == "part-solid" else rng.uniform(-650, -450),
-        core=rng.uniform(0.4, 0.65),
-        core_offset=away,
-    )
+@dataclass(frozen=True)
+class Stamp:
+    """How far each voxel of a box is filled by a nodule.
+
+    Attributes
+    ----------
+    box
+        Slices (z, y, x) of the grid.
+    inside
+        Part of each voxel inside the nodule and the lung: the truth.
+    solid, glass
+        Parts filled by its solid and its ground-glass tissue.
+    """
+
+    box: tuple[slice, slice, slice]
+    inside: Array
+    solid: Array
+    glass: Array
+
+
+def stamp_nodule(grid: Grid, nodule: Nodule, anatomy: Anatomy) -> Stamp:
+    """Draw one nodule with 2 to 4 samples along each side of a voxel."""
+    reach = nodule.shape.extent + np.asarray(grid.spacing)
+    axes = (grid.z, grid.y, grid.x)
+    box = box_between(axes, nodule.centre - reach, nodule.centre + reach)
+    if box is None:
+        raise ValueError("the nodule lies outside the grid")
+    parts = [int(np.clip(np.ceil(s / 0.4), 2, 12)) for s in grid.spacing]
+    local = [
+        _subdivided(a[s], step, n)
+        for a, s, step, n in zip(axes, box, grid.spacing, parts, strict=True)
+    ]
+    z, y, x = local[0][:, None, None], local[1][None, :, None], local[2][None, None, :]
+    width = float(np.cbrt(np.prod(np.asarray(grid.spacing) / parts)))
+    depth = nodule.depth(z, y, x)
+    lung = anatomy.lattice.on_grid(anatomy.lung, *local)
+    inside = _averaged(filled(np.minimum(depth, lung), width), parts)
+    # what reaches into the chest wall is drawn too: there it looks like the wall
+    whole = _averaged(filled(depth, width), parts)
+    none = np.zeros_like(whole)
+    if nodule.density == "solid":
+        return Stamp(box, inside, whole, none)
+    # ground glass has no sharp edge
+    hazy = _averaged(filled(depth, 1.2), parts)
+    if nodule.density == "ground-glass":
+        return Stamp(box, inside, none, hazy)
+    core = np.minimum(nodule.core_depth(z, y, x), depth - 0.8)
+    return Stamp(box, inside, _averaged(filled(core, width), parts), hazy)
+
+
+def _subdivided(centres: Array, step: float, parts: int) -> Array:
+    within = ((np.arange(parts) + 0.5) / parts - 0.5) * step
+    return (centres[:, None] + within.astype(np.float32)).ravel().astype(np.float32)
+
+
+def _averaged(fine: Array, parts: list[int]) -> Array:
+    a, b, c = parts
+    nz, ny, nx = (n // p for n, p in zip(fine.shape, parts, strict=True))
+    return np.asarray(fine.reshape(nz, a, ny, b, nx, c).mean(axis=(1, 3, 5)), np.float32)

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from napari_ctlns.phantom.grid import Grid
 from napari_ctlns.phantom.lattice import Array
-from napari_ctlns.phantom.rendering import Grid
 
 OUTSIDE_HU = -2048
 """What many scanners write outside their circular field of view."""

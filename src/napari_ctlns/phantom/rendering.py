@@ -1,8 +1,7 @@
 """From depths and tubes to HU on a grid, with partial volume.
 
-A voxel's value is the mean of what lies in it, each by the part of the voxel that
-it fills: a clipped ramp of the depth across one voxel. Slices thicker than
-`FINE_MM` are drawn as several thin ones and averaged, as a scanner does.
+Slices thicker than `FINE_MM` are drawn as several thin ones and averaged, as a
+scanner does.
 """
 
 from dataclasses import dataclass
@@ -10,60 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_ctlns.phantom.anatomy import Anatomy, Body
-from napari_ctlns.phantom.lattice import Array, Lattice, box_between, piece_depth
-from napari_ctlns.phantom.nodules import Nodule
-from napari_ctlns.phantom.vessels import Airways, Pieces
+from napari_ctlns.phantom.anatomy import Anatomy
+from napari_ctlns.phantom.body import Body
+from napari_ctlns.phantom.grid import Grid, draw_tubes, filled
+from napari_ctlns.phantom.lattice import Array, Lattice
+from napari_ctlns.phantom.nodules import Nodule, Stamp
+from napari_ctlns.phantom.pieces import Pieces
+from napari_ctlns.phantom.vessels import Airways
 
 FINE_MM = 1.6
 SLICES = 16
 """Slices drawn at once, so that memory stays small and near."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Voxel centres along (z, y, x) in the body's frame."""
-
-    z: Array
-    y: Array
-    x: Array
-    spacing: tuple[float, float, float]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Voxels along (z, y, x)."""
-        return len(self.z), len(self.y), len(self.x)
-
-    def slices(self, first: int, last: int) -> "Grid":
-        """Return some of the slices."""
-        return Grid(self.z[first:last], self.y, self.x, self.spacing)
-
-    def refined(self, parts: int) -> "Grid":
-        """Return the grid with every slice cut into ``parts``."""
-        step = self.spacing[0] / parts
-        within = ((np.arange(parts) - (parts - 1) / 2) * step).astype(np.float32)
-        z = (self.z[:, None] + within).ravel()
-        return Grid(z, self.y, self.x, (step, *self.spacing[1:]))
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """How far each voxel of a box is filled by a nodule.
-
-    Attributes
-    ----------
-    box
-        Slices (z, y, x) of the grid.
-    inside
-        Part of each voxel inside the nodule and the lung: the truth.
-    solid, glass
-        Parts filled by its solid and its ground-glass tissue.
-    """
-
-    box: tuple[slice, slice, slice]
-    inside: Array
-    solid: Array
-    glass: Array
 
 
 @dataclass(frozen=True)
@@ -75,87 +31,6 @@ class Scene:
     airways: Airways
     scars: Pieces
     nodules: tuple[Nodule, ...]
-
-
-def filled(depth: Array, width: float) -> Array:
-    """Return the part of a voxel of a width (mm) inside a surface at a depth."""
-    return np.clip(depth * np.float32(1 / width) + np.float32(0.5), 0, 1)
-
-
-def draw_tubes(grid: Grid, pieces: Pieces) -> Array:
-    """Return the part of each voxel that tubes fill; thin ones fill as much as their area."""
-    out = np.zeros(grid.shape, np.float32)
-    width = float(np.cbrt(np.prod(grid.spacing)))
-    axes = (grid.z, grid.y, grid.x)
-    reach = np.maximum(pieces.start_radius, pieces.end_radius)[:, None] + width
-    low = np.minimum(pieces.start, pieces.end) - reach
-    high = np.maximum(pieces.start, pieces.end) + reach
-    first = [np.searchsorted(a, low[:, k]) for k, a in enumerate(axes)]
-    last = [np.searchsorted(a, high[:, k]) for k, a in enumerate(axes)]
-    seen = np.all([b > a for a, b in zip(first, last, strict=True)], axis=0)
-    strength = _thin_tubes(pieces.radius, width)
-    for i in np.flatnonzero(seen):
-        box = tuple(slice(int(a[i]), int(b[i])) for a, b in zip(first, last, strict=True))
-        local = [a[s] for a, s in zip(axes, box, strict=True)]
-        depth = piece_depth(
-            local, pieces.start[i], pieces.end[i], pieces.start_radius[i], pieces.end_radius[i]
-        )
-        part = filled(depth, width) * np.float32(strength[i])
-        np.maximum(out[box], part, out=out[box])
-    return out
-
-
-def _thin_tubes(radius: npt.NDArray[np.float64], width: float) -> npt.NDArray[np.float64]:
-    """Return by what to multiply the ramp of `filled` so that a tube keeps its cross-section.
-
-    The ramp's integral over the plane is a cone when the radius is below half a voxel,
-    else a blunted one, pi (r^2 + w^2 / 12).
-    """
-    h = width / 2
-    blunt = radius**2 + width**2 / 12
-    cone = (radius + h) ** 3 / (3 * width)
-    return np.asarray(radius**2 / np.where(radius < h, cone, blunt))
-
-
-def stamp_nodule(grid: Grid, nodule: Nodule, anatomy: Anatomy) -> Stamp:
-    """Draw one nodule with 2 to 4 samples along each side of a voxel."""
-    reach = nodule.shape.extent + np.asarray(grid.spacing)
-    axes = (grid.z, grid.y, grid.x)
-    box = box_between(axes, nodule.centre - reach, nodule.centre + reach)
-    if box is None:
-        raise ValueError("the nodule lies outside the grid")
-    parts = [int(np.clip(np.ceil(s / 0.4), 2, 12)) for s in grid.spacing]
-    local = [
-        _subdivided(a[s], step, n)
-        for a, s, step, n in zip(axes, box, grid.spacing, parts, strict=True)
-    ]
-    z, y, x = local[0][:, None, None], local[1][None, :, None], local[2][None, None, :]
-    width = float(np.cbrt(np.prod(np.asarray(grid.spacing) / parts)))
-    depth = nodule.depth(z, y, x)
-    lung = anatomy.lattice.on_grid(anatomy.lung, *local)
-    inside = _averaged(filled(np.minimum(depth, lung), width), parts)
-    # what reaches into the chest wall is drawn too: there it looks like the wall
-    whole = _averaged(filled(depth, width), parts)
-    none = np.zeros_like(whole)
-    if nodule.density == "solid":
-        return Stamp(box, inside, whole, none)
-    # ground glass has no sharp edge
-    hazy = _averaged(filled(depth, 1.2), parts)
-    if nodule.density == "ground-glass":
-        return Stamp(box, inside, none, hazy)
-    core = np.minimum(nodule.core_depth(z, y, x), depth - 0.8)
-    return Stamp(box, inside, _averaged(filled(core, width), parts), hazy)
-
-
-def _subdivided(centres: Array, step: float, parts: int) -> Array:
-    within = ((np.arange(parts) + 0.5) / parts - 0.5) * step
-    return (centres[:, None] + within.astype(np.float32)).ravel().astype(np.float32)
-
-
-def _averaged(fine: Array, parts: list[int]) -> Array:
-    a, b, c = parts
-    nz, ny, nx = (n // p for n, p in zip(fine.shape, parts, strict=True))
-    return np.asarray(fine.reshape(nz, a, ny, b, nx, c).mean(axis=(1, 3, 5)), np.float32)
 
 
 def render(scene: Scene, grid: Grid, stamps: list[Stamp]) -> Array:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from napari_ctlns.phantom.anatomy import Anatomy
-from napari_ctlns.phantom.vessels import Pieces
+from napari_ctlns.phantom.pieces import Pieces
 
 
 def draw_scars(coarse: Anatomy, rng: np.random.Generator) -> Pieces:
