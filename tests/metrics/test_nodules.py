@@ -94,15 +94,18 @@ def test_a_centroid_on_a_long_nodule_hits_it_beyond_the_radius():
     assert match_nodules(predicted, true, GEOMETRY).nodules[0].found
 
 
-def test_scores_are_the_highest_probability_or_the_volume():
+def test_scores_are_the_mean_probability_or_the_volume():
     true = spheres(((8, 20, 20), 10))
     predicted = spheres(((8, 20, 20), 8), ((20, 40, 40), 7))
-    probability = np.full(GEOMETRY.shape, 0.3, np.float16)
-    probability[8, 20, 21] = 0.75
-    probability[20, 40, 40] = 0.5
-    probability[0, 0, 0] = 1
+    probability = np.zeros(GEOMETRY.shape, np.float16)
+    probability[predicted == 1] = 0.75
+    probability[predicted == 2] = 0.25
+    first = tuple(np.argwhere(predicted == 2)[0])
+    probability[first] = 1
+    mean = 0.25 + 0.75 / (predicted == 2).sum()
     matches = match_nodules(predicted, true, GEOMETRY, probability)
-    assert (matches.nodules[0].score, matches.false_positives[0].score) == (0.75, 0.5)
+    assert matches.nodules[0].score == 0.75
+    assert matches.false_positives[0].score == pytest.approx(mean)
     matches = match_nodules(predicted, true, GEOMETRY)
     assert matches.nodules[0].score == (predicted == 1).sum() * 2.0
     assert matches.false_positives[0].score == (predicted == 2).sum() * 2.0
