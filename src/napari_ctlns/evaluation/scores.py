@@ -119,7 +119,7 @@ def summary(scans: Sequence[ScanScores]) -> dict[str, float | int | None]:
         of nodules of that equivalent diameter alone.
     """
     matches = [s.matches for s in scans]
-    usual = [_of_usual_sizes(m) for m in matches]
+    usual = [of_usual_sizes(m) for m in matches]
     true_voxels = sum(s.true_voxels for s in scans)
     values = {
         "nodule_dice": _mean(n.dice for m in matches for n in m.nodules),
@@ -143,7 +143,8 @@ def summary(scans: Sequence[ScanScores]) -> dict[str, float | int | None]:
     }
 
 
-def _of_usual_sizes(matches: NoduleMatches) -> NoduleMatches:
+def of_usual_sizes(matches: NoduleMatches) -> NoduleMatches:
+    """Return the matches without nodules below 5 or above 25 mm."""
     low, high = USUAL_SIZES_MM
     kept = tuple(n for n in matches.nodules if low <= n.diameter_mm <= high)
     return replace(matches, nodules=kept)
