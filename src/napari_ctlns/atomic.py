@@ -57,4 +57,6 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        # a parent that is no folder, or not ours, has been told of already
+        with contextlib.suppress(OSError):
+            path.unlink()
