@@ -1,20 +1,22 @@
 """DICOM series: which there are in a folder, and reading one."""
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
-import SimpleITK as sitk
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    MediaStorageDirectoryStorage,
+)
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.layout import rescaled
+from napari_ctlns.formats.pixels import read_pixels
 from napari_ctlns.formats.slices import stack
 from napari_ctlns.volume import Geometry
 
@@ -49,7 +51,6 @@ _TAGS = [
 ]
 _LATER = 4096
 """Elements longer than this, the pixels, stay in the file until they are wanted."""
-_NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,25 +118,36 @@ def list_series(folder: Path) -> Contents:
     grouped: dict[str, list[Dataset]] = {}
     damaged: list[Path] = []
     unplaced = multiframe = 0
-    for path in visible_files(folder):
-        if not is_dicom(path):
-            continue
-        header = _header(path)
-        if header is None:
-            damaged.append(path)
-        elif int(header.get("NumberOfFrames") or 1) > 1:
-            multiframe += 1
-        elif _is_slice(header):
+    for path in filter(is_dicom, visible_files(folder)):
+        with _quiet():
+            try:
+                header = _header(path)
+                role = _role(header)
+            except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
+                role = "damaged"
+        if role == "slice":
             grouped.setdefault(str(header.SeriesInstanceUID), []).append(header)
-        else:
-            unplaced += 1
+        elif role == "damaged":
+            damaged.append(path)
+        multiframe += role == "multiframe"
+        unplaced += role == "unplaced"
     series = tuple(Series(uid, tuple(headers)) for uid, headers in sorted(grouped.items()))
     return Contents(series, tuple(damaged), unplaced, multiframe)
 
 
 def visible_files(folder: Path) -> Iterator[Path]:
-    """Yield the files at or below a folder, sorted; hidden and temporary ones left out."""
-    for path in sorted(folder.iterdir()):
+    """Yield the files at or below a folder, sorted; hidden and temporary ones left out.
+
+    Raises
+    ------
+    ScanError
+        If a folder may not be looked into.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise ScanError(f"cannot look into {folder}: {error.strerror or error}") from error
+    for path in paths:
         if path.name.startswith("."):
             continue
         if path.is_dir():
@@ -150,20 +162,27 @@ def choose_series(folder: Path, contents: Contents, uid: str | None) -> Series:
     Raises
     ------
     ScanError
-        If there is none, or several and none is asked for.
+        If there is none, several and none is asked for, or a damaged file among them.
     """
     if not contents.series:
         raise ScanError(_why_none(folder, contents))
     titles = "; ".join(series.title for series in contents.series)
-    if uid is None:
-        if len(contents.series) > 1:
-            message = f"{len(contents.series)} series in {folder}: choose one with --series"
-            raise ScanError(f"{message}: {titles}")
-        return contents.series[0]
+    if uid is None and len(contents.series) > 1:
+        message = f"{len(contents.series)} series in {folder}: choose one with --series"
+        raise ScanError(f"{message}: {titles}")
     for series in contents.series:
-        if series.uid == uid:
+        if uid in (None, series.uid):
+            _refuse_damaged(series, contents.damaged)
             return series
     raise ScanError(f"no series {uid} in {folder}; there is {titles}")
+
+
+def _refuse_damaged(series: Series, damaged: tuple[Path, ...]) -> None:
+    # it may be the first or last slice, which leaves no gap
+    beside = [path for path in damaged if path.is_relative_to(series.folder)]
+    if beside:
+        message = f"damaged DICOM file {beside[0]} beside the slices"
+        raise ScanError(f"{message}; copy it again, or remove it if it is not part of the scan")
 
 
 def read_series(series: Series) -> Scan:
@@ -174,29 +193,35 @@ def read_series(series: Series) -> Scan:
     ScanError
         If its slices do not make a straight, even stack, or lack pixels.
     """
-    headers, copies = _without_copies(series.headers)
-    with warnings.catch_warnings():
-        # pydicom warns of every value that bends the standard; scanners bend it daily
-        warnings.simplefilter("ignore")
+    place = f"(series {series.uid} in {series.folder})"
+    with _quiet():
         try:
-            ordered = stack(headers)
+            return _read(series)
         except ScanError as error:
-            raise ScanError(f"{error} (series {series.uid} in {series.folder})") from None
-        array = _voxels(ordered.headers, ordered.geometry.shape)
-        first = ordered.headers[0]
-        modality = str(first.get("Modality") or "")
-        words = [*ordered.warnings, *copies]
-        if modality != "CT":
-            words.insert(0, f"not a CT: the modality is {modality or 'not told'}, no HU")
-        return Scan(
-            array=array,
-            geometry=ordered.geometry,
-            uid=series.uid,
-            patient_id=str(first.get("PatientID") or ""),
-            modality=modality,
-            window_hu=_window(first),
-            warnings=tuple(words),
-        )
+            raise ScanError(f"{error} {place}") from None
+        except Exception as error:  # pydicom parses a value only when it is asked for
+            message = f"a DICOM header cannot be understood: {error}; export the scan again"
+            raise ScanError(f"{message} {place}") from error
+
+
+def _read(series: Series) -> Scan:
+    headers, copies = _without_copies(series.headers)
+    ordered = stack(headers)
+    array = read_pixels(ordered.headers, ordered.geometry.shape)
+    first = ordered.headers[0]
+    modality = str(first.get("Modality") or "")
+    words = [*ordered.warnings, *copies]
+    if modality != "CT":
+        words.insert(0, f"not a CT: the modality is {modality or 'not told'}, no HU")
+    return Scan(
+        array=array,
+        geometry=ordered.geometry,
+        uid=series.uid,
+        patient_id=str(first.get("PatientID") or ""),
+        modality=modality,
+        window_hu=_window(first),
+        warnings=tuple(words),
+    )
 
 
 def _why_none(folder: Path, contents: Contents) -> str:
@@ -210,25 +235,37 @@ def _why_none(folder: Path, contents: Contents) -> str:
     return f"no DICOM series in {folder}; give a folder of DICOM files or an image file"
 
 
-def _header(path: Path) -> Dataset | None:
-    """Read what is needed of a DICOM file, but not its pixels; None if it is damaged."""
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from warning of every value that bends the standard: scanners do daily."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            return pydicom.dcmread(path, defer_size=_LATER, specific_tags=list(_TAGS), force=True)
-        except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
-            return None
+        yield
 
 
-def _is_slice(header: Dataset) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            placed = all(header.get(name) not in (None, "") for name in _PLACED)
-            kinds = [str(kind).upper() for kind in header.get("ImageType") or []]
-            return placed and "LOCALIZER" not in kinds
-        except Exception:  # noqa: BLE001 - a value that cannot even be parsed
-            return False
+def _header(path: Path) -> Dataset:
+    """Read what is needed of a DICOM file, but not its pixels."""
+    return pydicom.dcmread(path, defer_size=_LATER, specific_tags=list(_TAGS), force=True)
+
+
+def _role(header: Dataset) -> Literal["slice", "multiframe", "unplaced", "damaged"]:
+    """Tell what a file is to a scan; raises anything if a value cannot be parsed."""
+    if "SeriesInstanceUID" not in header:
+        # pydicom loses all of a file that ends early; only a DICOMDIR has no series
+        kind = header.file_meta.get("MediaStorageSOPClassUID")
+        return "unplaced" if kind == MediaStorageDirectoryStorage else "damaged"
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        return "multiframe"
+    kinds = [str(kind).upper() for kind in header.get("ImageType") or []]
+    if "LOCALIZER" in kinds or any(header.get(name) in (None, "") for name in _PLACED):
+        return "unplaced"
+    sizes = {"PixelSpacing": 2, "ImagePositionPatient": 3, "ImageOrientationPatient": 6}
+    for name, size in sizes.items():
+        values = np.asarray(header[name].value, float)
+        if values.shape != (size,) or not np.isfinite(values).all():
+            return "damaged"
+    possible = min(header.Rows, header.Columns, *header.PixelSpacing) > 0
+    return "slice" if possible else "damaged"
 
 
 def _without_copies(headers: tuple[Dataset, ...]) -> tuple[list[Dataset], list[str]]:
@@ -249,83 +286,3 @@ def _window(header: Dataset) -> tuple[float, float] | None:
     except (TypeError, ValueError, IndexError):
         return None
     return (centre - width / 2, centre + width / 2) if width > 0 else None
-
-
-def _voxels(headers: tuple[Dataset, ...], shape: tuple[int, int, int]) -> npt.NDArray[Any]:
-    """Return the rescaled pixels of all slices; int16 where the values fit."""
-    whole = all(all(v.is_integer() for v in _rescale(h)) for h in headers)
-    array = np.empty(shape, np.int16 if whole else np.float32)
-    for index, header in enumerate(headers):
-        pixels = _pixels(header)
-        if pixels.shape != shape[1:]:
-            raise ScanError(f"pixels of {header.filename} do not fit its header; copy it again")
-        if whole and not np.can_cast(pixels.dtype, array.dtype):
-            # one slice out of range makes the whole scan wider, seldom and once
-            array = array.astype(np.result_type(array.dtype, pixels.dtype))
-        array[index] = pixels
-    return array
-
-
-def _rescale(header: Dataset) -> tuple[float, float]:
-    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
-    return (
-        1.0 if slope in (None, "") else float(slope),
-        0.0 if intercept in (None, "") else float(intercept),
-    )
-
-
-def _pixels(header: Dataset) -> npt.NDArray[Any]:
-    """Return one slice (y, x), rescaled: int16 or int32 where slope and intercept are whole."""
-    if "PixelData" not in header:
-        raise ScanError(f"no pixel data in {header.filename}; give the whole CT series")
-    syntax = header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
-    plain = syntax in _NATIVE and header.BitsAllocated == 16
-    plain = plain and header.get("HighBit", header.BitsStored - 1) == header.BitsStored - 1
-    stored = _plain_pixels(header) if plain else _decoded_pixels(header)
-    if stored is None:
-        return _gdcm_pixels(header)
-    slope, intercept = _rescale(header)
-    if stored.dtype == np.uint16 and (slope, intercept) == (1, 0):
-        return stored.astype(np.int16 if stored.max() <= 32767 else np.int32)
-    return rescaled(stored, slope, intercept)
-
-
-def _plain_pixels(header: Dataset) -> npt.NDArray[Any]:
-    """Return uncompressed pixels straight from the file's bytes."""
-    shape = (int(header.Rows), int(header.Columns))
-    data = header.PixelData
-    expected = shape[0] * shape[1] * 2
-    if len(data) < expected:
-        message = f"truncated pixels in {header.filename}: expected {expected} bytes"
-        raise ScanError(f"{message}, found {len(data)}; copy the file again")
-    signed = header.PixelRepresentation == 1
-    pixels = np.frombuffer(data, "<i2" if signed else "<u2", shape[0] * shape[1]).reshape(shape)
-    unused = 16 - int(header.BitsStored)
-    # old files keep overlays in the unused high bits
-    return (pixels << unused) >> unused if unused else pixels
-
-
-def _decoded_pixels(header: Dataset) -> npt.NDArray[Any] | None:
-    """Return pixels through pydicom's decoders, or None where it has none."""
-    try:
-        return pydicom.dcmread(str(header.filename), force=True).pixel_array
-    except (NotImplementedError, RuntimeError):
-        return None
-    except Exception as error:
-        message = f"damaged pixels in {header.filename}: {error}; copy the file again"
-        raise ScanError(message) from error
-
-
-def _gdcm_pixels(header: Dataset) -> npt.NDArray[Any]:
-    """Return rescaled pixels through GDCM, which knows older compressions."""
-    try:
-        image = sitk.ReadImage(str(header.filename))
-    except RuntimeError as error:
-        name = header.file_meta.TransferSyntaxUID.name
-        message = f"cannot unpack {name} in {header.filename}; export the scan uncompressed"
-        raise ScanError(message) from error
-    pixels = sitk.GetArrayFromImage(image)[0]
-    if not np.issubdtype(pixels.dtype, np.integer):
-        return pixels.astype(np.float32)
-    small = pixels.min() >= -32768 and pixels.max() <= 32767
-    return pixels.astype(np.int16 if small else np.int32)

@@ -78,13 +78,14 @@ def read_image(path: Path) -> Image:
         If the file is missing, damaged, or no three-dimensional scan.
     """
     layout = image_layout(path)
-    # The geometry comes from SimpleITK, which knows each format's conventions.
-    geometry = _geometry(path, layout)
+    # voxels first: they tell of damage in clearer words than ITK
+    array = read_voxels(layout)
     known = _READERS[extension(path)][0]
-    return Image(read_voxels(layout), geometry, known, layout.warnings)
+    return Image(array, _geometry(path, layout), known, layout.warnings)
 
 
 def _geometry(path: Path, layout: Layout) -> Geometry:
+    """Return the grid by SimpleITK, which knows the conventions of each format."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -93,12 +94,14 @@ def _geometry(path: Path, layout: Layout) -> Geometry:
         reason = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR: ").strip()
         raise ScanError(f"cannot understand the header of {path}: {reason}") from error
     n = reader.GetDimension()
-    x, y, z = reader.GetSize()[:3]
-    spacing = reader.GetSpacing()[:3]
+    size, spacing, origin = (
+        values[:3] for values in (reader.GetSize(), reader.GetSpacing(), reader.GetOrigin())
+    )
+    possible = size[::-1] == layout.shape and min(spacing) > 0
+    if not (possible and np.isfinite([*spacing, *origin]).all()):
+        message = f"impossible size {size}, spacing {spacing} or origin {origin} in {path}"
+        raise ScanError(f"{message}; mend its header")
     columns = np.asarray(reader.GetDirection()).reshape(n, n)[:3, :3]
-    if (z, y, x) != layout.shape or min(spacing) <= 0 or not np.isfinite(spacing).all():
-        message = f"impossible size {(x, y, z)} or spacing {spacing} in {path}; mend its header"
-        raise ScanError(message)
     if np.abs(columns.T @ columns - np.eye(3)).max() > 1e-3:
         message = f"the axes are not at right angles in {path}; resample it onto a straight grid"
         raise ScanError(message)
@@ -106,6 +109,6 @@ def _geometry(path: Path, layout: Layout) -> Geometry:
     return Geometry(
         shape=layout.shape,
         spacing=spacing[::-1],
-        origin=reader.GetOrigin()[:3],
+        origin=origin,
         direction=rows,  # type: ignore[arg-type]
     )

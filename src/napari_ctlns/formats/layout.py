@@ -87,20 +87,22 @@ def read_voxels(layout: Layout) -> npt.NDArray[Any]:
 def rescaled(array: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDArray[Any]:
     """Return ``array * slope + intercept``: integers stay integers where they can.
 
-    The result is int16 where the values fit, else int32; float32 where slope or
-    intercept has a fraction. Nothing is copied for slope 1 and intercept 0.
+    The result is int16 where the values fit, else int32; float32 where they do
+    not, or slope or intercept has a fraction. Nothing is copied for 1 and 0.
     """
     if slope == 1 and intercept == 0:
         return array
     whole = float(slope).is_integer() and float(intercept).is_integer()
-    if not whole or not np.issubdtype(array.dtype, np.integer):
+    if not whole or array.dtype.kind not in "iu":
         return (array * np.float64(slope) + np.float64(intercept)).astype(np.float32)
     ends = [int(v) * int(slope) + int(intercept) for v in (array.min(), array.max())]
     small = all(-32768 <= end <= 32767 for end in ends)
-    wide: npt.NDArray[Any] = array.astype(np.int32 if array.dtype.itemsize <= 2 else np.int64)
-    np.multiply(wide, int(slope), out=wide)
-    np.add(wide, int(intercept), out=wide)
-    return wide.astype(np.int16) if small else wide
+    if not small and max(map(abs, ends)) >= 1 << 31:
+        return (array * np.float64(slope) + np.float64(intercept)).astype(np.float32)
+    # the intermediate product may be larger than the ends
+    wide = array.astype(np.int64 if abs(slope) > 1 or array.dtype.itemsize > 2 else np.int32)
+    wide = wide * int(slope) + int(intercept)
+    return wide.astype(np.int16 if small else np.int32)
 
 
 def _check_size(layout: Layout) -> None:

@@ -25,6 +25,16 @@ TYPES = {
     "MET_DOUBLE": "f8",
 }
 _LONGEST_HEADER = 1 << 16
+_PER_AXIS = (
+    "DimSize",
+    "Offset",
+    "Position",
+    "Origin",
+    "CenterOfRotation",
+    "ElementSpacing",
+    "ElementSize",
+)
+_MATRICES = ("TransformMatrix", "Rotation", "Orientation")
 
 
 def metaimage_layout(path: Path) -> Layout:
@@ -38,6 +48,7 @@ def metaimage_layout(path: Path) -> Layout:
     """
     fields, end = _fields(path)
     _refuse_what_is_no_scan(path, fields)
+    _refuse_wrong_counts(path, fields)
     big = "true" in (
         fields.get("BinaryDataByteOrderMSB", "").lower(),
         fields.get("ElementByteOrderMSB", "").lower(),
@@ -95,6 +106,26 @@ def _refuse_what_is_no_scan(path: Path, fields: dict[str, str]) -> None:
     if data.upper().startswith("LIST") or "%" in data:
         message = f"voxels are spread over several files in {path}; save as one .mha or .mhd"
         raise ScanError(message)
+
+
+def _refuse_wrong_counts(path: Path, fields: dict[str, str]) -> None:
+    """Count the numbers of each field: MetaIO ends the process where they do not fit."""
+    n = len(fields["DimSize"].split())
+    expected = {"NDims": 1} | dict.fromkeys(_PER_AXIS, n) | dict.fromkeys(_MATRICES, n * n)
+    for name, count in expected.items():
+        if name not in fields:
+            continue
+        numbers = _numbers(fields[name])
+        if len(numbers) != count or (name == "NDims" and numbers != [n]):
+            message = f"damaged header in {path}: {name} = {fields[name][:40]}"
+            raise ScanError(f"{message} does not fit DimSize = {fields['DimSize'][:40]}; mend it")
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split()]
+    except ValueError:
+        return []
 
 
 def _shape(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:

@@ -87,7 +87,7 @@ def _byte_order(path: Path, header: bytes) -> Literal["<", ">"]:
 
 
 def _shape(path: Path, dim: tuple[int, ...]) -> tuple[int, int, int]:
-    size = list(dim[1 : 1 + max(dim[0], 0)])
+    size = list(dim[1 : 1 + dim[0]]) if 0 < dim[0] < len(dim) else []
     while len(size) > 3 and size[-1] == 1:
         size.pop()
     if len(size) != 3 or min(size) < 1:

@@ -127,9 +127,6 @@ def _read_dicom(path: Path, series: str | None) -> Volume:
     contents = list_series(folder)
     scan = read_series(choose_series(folder, contents, series))
     words = [*scan.warnings, *_value_warnings(scan.array)]
-    if contents.damaged:
-        names = ", ".join(p.name for p in contents.damaged[:3])
-        words.append(f"{len(contents.damaged)} damaged DICOM files were left out: {names}")
     source = Source(
         path=folder,
         format="dicom",

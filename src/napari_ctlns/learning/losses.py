@@ -26,8 +26,8 @@ def build_loss(recipe: Loss) -> LossFunction:
     loss: LossFunction = DiceCELoss(
         sigmoid=True,
         batch=False,
-        smooth_nr=1.0,
-        smooth_dr=1.0,
+        smooth_nr=64.0,
+        smooth_dr=64.0,
         lambda_dice=recipe.dice_weight,
         lambda_ce=recipe.ce_weight,
     )
