@@ -1,13 +1,16 @@
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from napari_ctlns.dataset import open_dataset
+from napari_ctlns.dataset.patches import PatchSampler
 from napari_ctlns.learning.augment import draw_flips
 from napari_ctlns.learning.device import Arithmetic, choose_arithmetic
 from napari_ctlns.learning.learner import Judgement, Learner, scheduled_rate
-from napari_ctlns.learning.loader import Batch, in_background
+from napari_ctlns.learning.loader import Batch, in_background, plain_batch, training_batch
 from napari_ctlns.learning.losses import build_loss
 from napari_ctlns.learning.scores import best_row, validation_scores
 from napari_ctlns.recipe import Augmentation, Loss, Optimisation, Preparation, Recipe
@@ -97,6 +100,21 @@ def test_flips_mirror_only_the_axes_named_and_every_one_of_them() -> None:
     assert seen == {tuple(w.ravel()) for w in wanted}
     never = Augmentation(flip_probability=0.0)
     assert all((patch[draw_flips(never, random)] == patch).all() for _ in range(20))
+
+
+def test_image_and_mask_are_mirrored_together(dataset_folder: Path, recipe: Recipe) -> None:
+    sampler = PatchSampler(open_dataset(dataset_folder).scans(), recipe.patches)
+    mirrored = 0
+    for epoch in range(4):
+        batch = training_batch(sampler, recipe.augmentation, epoch, range(8))
+        # balls have 40 HU, all else about -850
+        assert torch.equal(batch.hu > -400, batch.mask == 1)
+        assert batch.mask.any()
+        plain = plain_batch(sampler, [sampler.draw(epoch, i) for i in range(8)])
+        mirrored += int((batch.hu != plain.hu).flatten(1).any(1).sum())
+        assert torch.equal(batch.hu.flatten(1).sort().values, plain.hu.flatten(1).sort().values)
+    # seven of eight are mirrored along some axis
+    assert 20 <= mirrored < 32
 
 
 def test_background_keeps_order_and_hands_on_errors() -> None:
