@@ -31,7 +31,7 @@ from napari_ctlns.dataset.match import (
 )
 from napari_ctlns.dataset.revisions import add_scan, folder_name, replace_scan
 from napari_ctlns.dataset.split import split_by_share, split_from_file
-from napari_ctlns.errors import CtlnsError, DatasetError, ScanError
+from napari_ctlns.errors import CtlnsError, DatasetError, OutputError, ScanError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
 from napari_ctlns.formats import ScanFile, find_scans, read_scan
 from napari_ctlns.resampling import prepared_hu
@@ -60,11 +60,13 @@ def prepare(spec: PrepareSpec, control: Control) -> Iterator[Event]:
     DatasetError
         If there are no scans, none fits the annotations or masks, none can be
         used, or the folder holds a dataset prepared in another way.
+    OutputError
+        If the dataset cannot be written; scans that are whole stay for the next try.
     CtlnsError
         Whatever is wrong with a scan, if ``spec.strict``.
     """
-    yield Started(title=f"Prepare {spec.source.name}")
     work = _begun(spec)
+    yield Started(title=f"Prepare {spec.source.name}")
     yield from _warnings(work.unmatched)
     stopped = False
     for done, file in enumerate(work.files):
@@ -175,6 +177,8 @@ def _take(work: _Work, file: ScanFile) -> Iterator[Event]:
     """Prepare one scan, or say why not."""
     try:
         problems = _prepare_one(work, file)
+    except OutputError:
+        raise  # the disk will refuse the next scan too
     except CtlnsError as error:
         if work.spec.strict:
             raise

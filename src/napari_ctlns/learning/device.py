@@ -34,8 +34,8 @@ class Arithmetic:
     def placed(self, network: nn.Module) -> nn.Module:
         """Move a network here, in the memory layout that its convolutions like.
 
-        Channels last is 1.5 to 3 times as fast in training on CPUs (oneDNN needs
-        no reordering) and as fast or faster on CUDA; MPS has it only for images.
+        Channels last spares CPUs a seventh (bf16) to a third (fp32) of a training
+        step, measured with AVX512-BF16; MPS has it for images only.
         """
         if self.device.type == "mps":
             return network.to(self.device)

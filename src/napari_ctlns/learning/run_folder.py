@@ -14,6 +14,11 @@ from napari_ctlns.specs import TrainSpec
 
 Row = dict[str, float]
 CHECKPOINT_VERSION = 1
+COLUMNS = (
+    *("epoch", "step", "seconds", "learning_rate", "train_loss"),
+    *("val_loss", "val_dice", "val_nodule_voxel_accuracy"),
+)
+"""Of ``history.csv``."""
 _OF_THE_STARTER = {
     *("asked.toml", "control.json", "events.jsonl", "run.lock", "state.json", "train.log"),
 }
@@ -55,9 +60,8 @@ def write_description(spec: TrainSpec) -> None:
 
 def write_history(run: Path, rows: Sequence[Row]) -> None:
     """Write ``history.csv``, a row an epoch."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(run / "history.csv", text.getvalue())
