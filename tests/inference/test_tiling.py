@@ -183,17 +183,19 @@ def test_windows_of_mere_air_are_not_run():
     assert engine.windows == 0
 
 
-def test_what_lies_beyond_a_small_scan_is_air():
+def test_beyond_a_small_scan_lies_its_mirror_image():
     seen = []
 
     def run(batch):
         seen.append(batch[0, 0].copy())
         return batch
 
-    _predict(np.full((3, 20, 16), 400, np.int16), Engine(run), _recipe())
+    hu = _scan((3, 20, 16))
+    recipe = _recipe()
+    _predict(hu, Engine(run), recipe)
     assert seen[0].shape == (16, 16, 16)
-    assert (seen[0][:3] == 1).all()
-    assert (seen[0][3:] == 0).all()
+    expected = np.concatenate([hu, hu[::-1], hu, hu[::-1], hu, hu[::-1]])[:16, :16]
+    np.testing.assert_array_equal(seen[0], normalised(expected, recipe.preparation))
 
 
 def test_progress_counts_windows_to_the_end():
