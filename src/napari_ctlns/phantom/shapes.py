@@ -143,9 +143,9 @@ def _spiculated(r: float, rng: np.random.Generator) -> DepthFunction:
     n = int(rng.integers(12, 24))
     way = rng.normal(size=(n, 3))
     way = (way / np.linalg.norm(way, axis=1, keepdims=True)).astype(np.float32)
-    length = (r * rng.uniform(1.15, 1.65, n)).astype(np.float32)
-    thick = np.float32(max(0.3 * r, 0.8))
-    core = _ellipsoid(0.9 * r * np.exp(rng.uniform(-0.15, 0.15, 3)))
+    length = (r * rng.uniform(1.25, 1.7, n)).astype(np.float32)
+    thick = np.float32(max(0.36 * r, 0.9))
+    core = _ellipsoid(0.8 * r * np.exp(rng.uniform(-0.15, 0.15, 3)))
 
     def depth(z: Array, y: Array, x: Array) -> Array:
         total = core(z, y, x)
