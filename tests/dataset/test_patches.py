@@ -69,7 +69,8 @@ def test_a_nodule_sample_holds_its_nodule_anywhere(scans: list[PreparedScan]) ->
     spread = np.array(places)
     assert (spread.min(0) <= np.array(SIZE) * 0.2).all()
     assert (spread.max(0) >= np.array(SIZE) * 0.75).all()
-    assert np.abs(spread.mean(0) - (np.array(SIZE) - 1) / 2).max() < 1
+    # the nodule of scan 0 lies a patch away from every face but z's, which pushes patches in
+    assert np.abs(spread.mean(0) - (np.array(SIZE) - 1) / 2)[1:].max() < 1
 
 
 def test_every_nodule_and_every_scan_has_its_turn(scans: list[PreparedScan]) -> None:
@@ -110,19 +111,22 @@ def test_samples_without_nodule_lie_in_the_lung(scans: list[PreparedScan]) -> No
     assert np.mean(np.array(shares) > 0.05) > 0.97
 
 
-def test_patches_are_cut_from_the_scan_with_air_beyond(scans: list[PreparedScan]) -> None:
-    sampler = sampler_of(scans, nodule_fraction=1.0)
-    whole = np.pad(scans[1].hu(), 20, constant_values=-1024)
-    truth = np.pad(scans[1].mask(), 20) > 0
-    drawn = (sampler.draw(0, i) for i in range(60))
-    beyond = 0
-    for sample in (s for s in drawn if s.scan == 1):
+def test_patches_are_cut_from_inside_the_scan(scans: list[PreparedScan]) -> None:
+    sampler = sampler_of(scans)
+    for sample in (sampler.draw(0, i) for i in range(200)):
+        assert all(0 <= b <= n - s for b, n, s in zip(sample.start, SHAPE, SIZE, strict=True))
         hu, mask = sampler.cut(sample)
-        block = tuple(slice(b + 20, b + 20 + n) for b, n in zip(sample.start, SIZE, strict=True))
-        np.testing.assert_array_equal(hu, whole[block])
-        np.testing.assert_array_equal(mask, truth[block])
-        beyond += int((hu == -1024).any())
-    assert beyond
+        block = tuple(slice(b, b + n) for b, n in zip(sample.start, SIZE, strict=True))
+        np.testing.assert_array_equal(hu, scans[sample.scan].hu()[block])
+        np.testing.assert_array_equal(mask, scans[sample.scan].mask()[block] > 0)
+
+
+def test_a_patch_larger_than_its_scan_is_filled_with_air(scans: list[PreparedScan]) -> None:
+    sampler = sampler_of(scans, nodule_fraction=1.0, size=(48, 40, 36))
+    hu, mask = sampler.cut(sampler.draw(0, 0))
+    assert hu.shape == mask.shape == (48, 40, 36)
+    assert (hu == -1024).any()
+    assert mask.any()
 
 
 def test_validation_samples_have_each_nodule_in_the_middle(scans: list[PreparedScan]) -> None:

@@ -83,7 +83,7 @@ class PatchSampler:
         before, after = int(index * fraction), int((index + 1) * fraction)
         if after > before:
             scan, centre = self.nodules[self._turn(before, len(self.nodules), epoch)]
-            return Sample(scan, self._around(centre, random), nodule=True)
+            return Sample(scan, self._within(scan, self._around(centre, random)), nodule=True)
         scan = self._turn(index - before, len(self.scans), epoch)
         return Sample(scan, self._anywhere(scan, random), nodule=False)
 
@@ -112,13 +112,18 @@ class PatchSampler:
         margin = np.round(size * MARGIN).astype(int)
         return _index(np.asarray(centre) - random.integers(margin, size - margin))
 
+    def _within(self, scan: int, start: Index) -> Index:
+        """Move a patch into the scan: air beyond it teaches nothing. One too large stays."""
+        room = np.subtract(self.scans[scan].geometry.shape, self.recipe.size)
+        return _index(np.where(room >= 0, np.clip(start, 0, np.maximum(room, 0)), start))
+
     def _anywhere(self, scan: int, random: np.random.Generator) -> Index:
         hu, _ = self._arrays[scan]
         size = self.recipe.size
         start = (0, 0, 0)
         for _ in range(TRIES):
             middle = random.integers(0, hu.shape)
-            start = _index(middle - np.asarray(size) // 2)
+            start = self._within(scan, _index(middle - np.asarray(size) // 2))
             coarse = hu[
                 tuple(_inside(b, n, s)[0] for b, n, s in zip(start, size, hu.shape, strict=True))
             ]
