@@ -23,7 +23,7 @@ from napari_ctlns.events import Control, Event, Finished, Saved, Started
 from napari_ctlns.inference.predict import predict
 from napari_ctlns.learning import train
 from napari_ctlns.phantom import PhantomSpec, cohort_specs, write_cohort
-from napari_ctlns.phantom.spec import Attachment
+from napari_ctlns.phantom.spec import Attachment, Density
 from napari_ctlns.recipe import Recipe, load_recipe
 from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
 
@@ -41,8 +41,8 @@ class DemoPlan:
     extent_mm, spacing_mm
         Size of a phantom and millimetres between its voxels, both (z, y, x): slabs
         of a chest, because whole ones would take most of the minutes.
-    nodules, diameter_mm, attachments
-        How many in each phantom, how large, and where they sit, by relative frequency.
+    nodules, diameter_mm, densities, attachments
+        How many in each phantom, how large, and of which kinds, by relative frequency.
     changes
         What is changed in recipe ``ct-lns``: a slimmer network and small patches, so
         that minutes are enough for some thousand of them; a cosine, because the end is
@@ -56,27 +56,34 @@ class DemoPlan:
     spacing_mm: tuple[float, float, float] = (1.25, 1.0, 1.0)
     nodules: int = 14
     diameter_mm: tuple[float, float] = (5.0, 25.0)
+    densities: Mapping[Density, float] = field(
+        default_factory=lambda: {"solid": 0.3, "part-solid": 0.25, "ground-glass": 0.45}
+    )
     attachments: Mapping[Attachment, float] = field(
         default_factory=lambda: {"isolated": 0.55, "vessel": 0.22, "pleura": 0.23}
     )
     changes: Mapping[str, Any] = field(
         default_factory=lambda: {
-            "network.channels": (8, 16, 32, 64),
+            "network.channels": (8, 16, 32),
             "patches.size": (40, 40, 40),
             "patches.per_scan": 40,
-            "patches.nodule_fraction": 0.7,
+            "patches.nodule_fraction": 0.6,
+            "loss.ce_weight": 5.0,
             "optimisation.epochs": 8,
             "optimisation.learning_rate": 3e-3,
             "optimisation.schedule": "cosine",
             "optimisation.warmup_steps": 20,
-            "inference.window": (64, 64, 64),
         }
     )
 
     def specs(self, seed: int) -> tuple[PhantomSpec, ...]:
         """Return the phantoms: those to train on first, then validation, then test."""
         scans = self.train + self.val + self.test
-        kinds = {"diameter_mm": self.diameter_mm, "attachments": self.attachments}
+        kinds = {
+            "diameter_mm": self.diameter_mm,
+            "densities": self.densities,
+            "attachments": self.attachments,
+        }
         return tuple(
             PhantomSpec.model_validate({**spec.model_dump(), **kinds})
             for spec in cohort_specs(scans, seed, self.spacing_mm, self.extent_mm, self.nodules)

@@ -21,9 +21,10 @@ Index = tuple[int, int, int]
 LUNG_HU = (-950, -500)
 """Aerated lung lies between these; the air around the patient is below."""
 LUNG_SHARE = 0.1
-"""A patch without a nodule should be lung to this share."""
-TRIES = 6
-"""How often a place is drawn anew until there is lung; then it may be anywhere."""
+"""A patch without a nodule should be lung to this share, around something denser: what a
+network takes for nodules is vessels, and walls that bulge into the lung."""
+TRIES = 10
+"""How often a place is drawn anew until it is such a one; then it may be anywhere."""
 MARGIN = 0.125
 """Of the patch's size: how near to its faces a nodule's centre may come."""
 
@@ -122,13 +123,14 @@ class PatchSampler:
         size = self.recipe.size
         start = (0, 0, 0)
         for _ in range(TRIES):
-            middle = random.integers(0, hu.shape)
-            start = self._within(scan, _index(middle - np.asarray(size) // 2))
+            middle = _index(random.integers(0, hu.shape))
+            start = self._within(scan, _index(np.asarray(middle) - np.asarray(size) // 2))
             coarse = hu[
                 tuple(_inside(b, n, s)[0] for b, n, s in zip(start, size, hu.shape, strict=True))
             ]
             coarse = coarse[::4, ::4, ::4]
-            if ((coarse > LUNG_HU[0]) & (coarse < LUNG_HU[1])).mean() >= LUNG_SHARE:
+            lung = ((coarse > LUNG_HU[0]) & (coarse < LUNG_HU[1])).mean()
+            if hu[middle] >= LUNG_HU[1] and lung >= LUNG_SHARE:
                 break
         return start
 
