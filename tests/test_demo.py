@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
@@ -11,6 +12,9 @@ import SimpleITK as sitk
 from napari_ctlns.demo import DemoPlan, demo
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl, Uncontrolled
+from napari_ctlns.inference.predict import predict
+from napari_ctlns.metrics import dice
+from napari_ctlns.specs import PredictSpec
 
 SMALL = DemoPlan(
     train=2,
@@ -87,3 +91,13 @@ def test_what_it_learns_is_worth_showing(tmp_path: Path) -> None:
     assert model["nodule_dice_5_to_25_mm"] >= 0.70
     assert model["sensitivity_at_2_fp_5_to_25_mm"] >= 0.85
     assert baseline["sensitivity_at_2_fp_5_to_25_mm"] < 0.50
+    masks = [_predicted(tmp_path / "demo", window) for window in ((64, 64, 64), (96, 96, 96))]
+    assert dice(*masks) >= 0.99
+
+
+def _predicted(demo_folder: Path, window: tuple[int, int, int]) -> np.ndarray:
+    scan = sorted((demo_folder / "scans").glob("*.mhd"))[-1]
+    mask = demo_folder / f"window-{window[0]}.mha"
+    spec = PredictSpec(scan=scan, model=demo_folder / "run" / "best", mask=mask, window=window)
+    assert isinstance(last(predict(spec, Uncontrolled())), Finished)
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(mask)))

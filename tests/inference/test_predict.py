@@ -97,6 +97,19 @@ def test_a_mask_lies_where_its_scan_does(tmp_path, model, direction):
     assert json.loads(json.dumps(result)) == result
 
 
+def test_a_mask_of_a_real_series_lies_where_the_series_does(tmp_path, model, shared_data):
+    folder = shared_data / "lidc-idri-0001" / "dicom"
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    series = reader.Execute()
+    spec = PredictSpec(scan=folder, model=model, mask=tmp_path / "mask.nrrd")
+    assert _result(list(predict(spec, Uncontrolled())))["nodules"] > 0
+    mask = sitk.ReadImage(str(spec.mask))
+    assert mask.GetSize() == series.GetSize()
+    for name in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(mask, name)(), getattr(series, name)(), atol=1e-4)
+
+
 def test_threshold_and_smallest_diameter_count(tmp_path, model):
     spec = _spec(tmp_path, model, min_diameter_mm=12)
     assert _result(list(predict(spec, Uncontrolled())))["nodules"] == 1
