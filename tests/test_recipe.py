@@ -18,7 +18,8 @@ def test_the_default_comes_first_and_is_what_the_design_says() -> None:
     assert recipe.preparation.clip_hu == (-1000, 400)
     assert recipe.network.norm == "batch"
     assert recipe.augmentation.flip_axes == ("z", "y", "x")
-    assert recipe.window == recipe.patches.size
+    assert recipe.window == (96, 96, 96)
+    assert Recipe(name="mine").window == Recipe(name="mine").patches.size
 
 
 @pytest.mark.parametrize("name", builtin_recipes())
