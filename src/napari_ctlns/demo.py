@@ -60,7 +60,7 @@ class DemoPlan:
         default_factory=lambda: {"solid": 0.3, "part-solid": 0.25, "ground-glass": 0.45}
     )
     attachments: Mapping[Attachment, float] = field(
-        default_factory=lambda: {"isolated": 0.55, "vessel": 0.22, "pleura": 0.23}
+        default_factory=lambda: {"isolated": 0.6, "vessel": 0.2, "pleura": 0.2}
     )
     changes: Mapping[str, Any] = field(
         default_factory=lambda: {
@@ -69,7 +69,7 @@ class DemoPlan:
             "patches.per_scan": 40,
             "patches.nodule_fraction": 0.6,
             "loss.ce_weight": 5.0,
-            "optimisation.epochs": 8,
+            "optimisation.epochs": 9,
             "optimisation.learning_rate": 3e-3,
             "optimisation.schedule": "cosine",
             "optimisation.warmup_steps": 20,
