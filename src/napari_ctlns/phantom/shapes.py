@@ -151,8 +151,9 @@ def _spiculated(r: float, rng: np.random.Generator) -> DepthFunction:
         total = core(z, y, x)
         square = z * z + y * y + x * x
         for (dz, dy, dx), long in zip(way, length, strict=True):
-            along = np.clip(z * dz + y * dy + x * dx, 0, long)
-            gap = np.sqrt(np.maximum(square - along * (2 * (z * dz + y * dy + x * dx) - along), 0))
+            forward = z * dz + y * dy + x * dx
+            along = np.clip(forward, 0, long)
+            gap = np.sqrt(np.maximum(square - along * (2 * forward - along), 0))
             total = np.maximum(total, thick * (1 - along / long) - gap)
         return np.asarray(total, np.float32)
 
