@@ -8,7 +8,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from napari_ctlns.recipe import Preparation
-from napari_ctlns.volume import Geometry, Triple, Volume
+from napari_ctlns.volume import Geometry, Triple, Volume, direction_rows
 
 Interpolation = Literal["linear", "nearest"]
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
@@ -27,12 +27,11 @@ def from_sitk_geometry(image: sitk.Image) -> Geometry:
     """Return the grid of a three-dimensional SimpleITK image."""
     x, y, z = image.GetSize()
     xs, ys, zs = image.GetSpacing()
-    d = image.GetDirection()
     return Geometry(
         shape=(z, y, x),
         spacing=(zs, ys, xs),
         origin=image.GetOrigin(),
-        direction=((d[0], d[1], d[2]), (d[3], d[4], d[5]), (d[6], d[7], d[8])),
+        direction=direction_rows(np.reshape(image.GetDirection(), (3, 3))),
     )
 
 

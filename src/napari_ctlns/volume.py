@@ -123,26 +123,21 @@ class Geometry:
         ``oriented().from_source(array)`` does.
         """
         axes, flips = self._to_lps()
-        shape = [0, 0, 0]
-        spacing = [0.0, 0.0, 0.0]
-        columns = np.zeros((3, 3))
-        corner = np.zeros(3)
+        return replace(self._turned(axes, flips), source_axes=axes, source_flips=flips)
+
+    def _turned(self, axes: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> "Geometry":
+        """Return this grid with axis k as axis ``axes[k]``, run backwards if ``flips[k]``."""
+        z, y, x = (axes.index(k) for k in range(3))
         own = np.asarray(self.direction, float)[:, ::-1]
-        for axis, (target, flip) in enumerate(zip(axes, flips, strict=True)):
-            shape[target] = self.shape[axis]
-            spacing[target] = self.spacing[axis]
-            columns[:, target] = -own[:, axis] if flip else own[:, axis]
-            corner[axis] = self.shape[axis] - 1 if flip else 0
-        x, y, z = (float(c) for c in self.index_to_world(corner))
-        # adding 0.0 turns -0.0 into 0.0, which headers would otherwise show
-        rows = tuple(tuple(float(v) + 0.0 for v in row) for row in columns[:, ::-1])
+        columns = np.where(flips, -own, own)[:, [z, y, x]]
+        corner = np.where(flips, np.asarray(self.shape) - 1, 0)
+        first_x, first_y, first_z = (float(c) for c in self.index_to_world(corner))
         return Geometry(
-            shape=(shape[0], shape[1], shape[2]),
-            spacing=(spacing[0], spacing[1], spacing[2]),
-            origin=(x, y, z),
-            direction=rows,  # type: ignore[arg-type]
-            source_axes=axes,
-            source_flips=flips,
+            shape=(self.shape[z], self.shape[y], self.shape[x]),
+            spacing=(self.spacing[z], self.spacing[y], self.spacing[x]),
+            origin=(first_x, first_y, first_z),
+            # adding 0.0 turns -0.0 into 0.0, which headers would otherwise show
+            direction=direction_rows(columns[:, ::-1] + 0.0),
         )
 
     def _to_lps(self) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
@@ -162,21 +157,9 @@ class Geometry:
     @property
     def source(self) -> "Geometry":
         """The source's own grid, before flips and permutations."""
-        own = np.asarray(self.direction, float)[:, ::-1]
-        columns = np.zeros((3, 3))
-        corner = np.zeros(3)
-        for axis, (ours, flip) in enumerate(zip(self.source_axes, self.source_flips, strict=True)):
-            columns[:, axis] = -own[:, ours] if flip else own[:, ours]
-            corner[ours] = self.shape[ours] - 1 if flip else 0
-        x, y, z = (float(c) for c in self.index_to_world(corner))
-        a, b, c = self.source_axes
-        rows = tuple(tuple(float(v) + 0.0 for v in row) for row in columns[:, ::-1])
-        return Geometry(
-            shape=(self.shape[a], self.shape[b], self.shape[c]),
-            spacing=(self.spacing[a], self.spacing[b], self.spacing[c]),
-            origin=(x, y, z),
-            direction=rows,  # type: ignore[arg-type]
-        )
+        z, y, x = (self.source_axes.index(k) for k in range(3))
+        flips = self.source_flips
+        return self._turned((z, y, x), (flips[z], flips[y], flips[x]))
 
     def from_source(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return a view, on this grid, of an array that lies on the source's own grid."""
@@ -187,6 +170,12 @@ class Geometry:
         """Return a view, on the source's own grid, of an array that lies on this grid."""
         turned = array.transpose(self.source_axes)
         return turned[tuple(slice(None, None, -1 if f else 1) for f in self.source_flips)]
+
+
+def direction_rows(matrix: npt.ArrayLike) -> tuple[Triple, Triple, Triple]:
+    """Return a (3, 3) direction matrix as the rows that `Geometry` holds."""
+    one, two, three = ((float(a), float(b), float(c)) for a, b, c in np.asarray(matrix))
+    return one, two, three
 
 
 @dataclass(frozen=True)

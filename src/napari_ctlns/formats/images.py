@@ -14,7 +14,7 @@ from napari_ctlns.formats.layout import Layout, read_voxels
 from napari_ctlns.formats.metaimage import metaimage_layout
 from napari_ctlns.formats.nifti import nifti_layout
 from napari_ctlns.formats.nrrd import nrrd_layout
-from napari_ctlns.volume import Geometry
+from napari_ctlns.volume import Geometry, direction_rows
 
 _READERS: dict[str, tuple[str, Callable[[Path], Layout]]] = {
     ".mhd": ("mhd", metaimage_layout),
@@ -105,10 +105,9 @@ def _geometry(path: Path, layout: Layout) -> Geometry:
     if np.abs(columns.T @ columns - np.eye(3)).max() > 1e-3:
         message = f"the axes are not at right angles in {path}; resample it onto a straight grid"
         raise ScanError(message)
-    rows = tuple(tuple(float(v) for v in row) for row in columns)
     return Geometry(
         shape=layout.shape,
         spacing=spacing[::-1],
         origin=origin,
-        direction=rows,  # type: ignore[arg-type]
+        direction=direction_rows(columns),
     )

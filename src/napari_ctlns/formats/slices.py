@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydicom import Dataset
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.volume import Geometry
+from napari_ctlns.volume import Geometry, direction_rows
 
 _SAME_MM = 1e-3
 """Slices nearer to each other than this lie at one position."""
@@ -55,7 +55,7 @@ def stack(headers: Sequence[Dataset]) -> Stack:
         shape=(len(headers), int(first.Rows), int(first.Columns)),
         spacing=(step, row_spacing, column_spacing),
         origin=(x, y, z),
-        direction=tuple(tuple(float(v) for v in row) for row in rows),  # type: ignore[arg-type]
+        direction=direction_rows(rows),
     )
     return Stack(tuple(headers[i] for i in order), geometry, warnings)
 
