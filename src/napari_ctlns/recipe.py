@@ -66,6 +66,11 @@ class Network(_Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of feature maps dropped in training."""
 
+    @property
+    def step(self) -> int:
+        """What each side of a patch or window must be a multiple of: it is halved that often."""
+        return int(2 ** (len(self.channels) - 1))
+
 
 class Loss(_Section):
     """What training makes small."""
@@ -155,7 +160,7 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _patch_fits_network(self) -> Self:
-        step = 2 ** (len(self.network.channels) - 1)
+        step = self.network.step
         for name, size in (("patches.size", self.patches.size), ("inference.window", self.window)):
             if any(n % step for n in size):
                 raise ValueError(

@@ -101,7 +101,7 @@ def check_window(recipe: Recipe, window: Window) -> None:
         With instance norm the statistics of the window enter the result; and each
         side must be a multiple of what the network halves.
     """
-    step = 2 ** (len(recipe.network.channels) - 1)
+    step = recipe.network.step
     if any(n < step or n % step for n in window):
         raise ModelError(f"window {window} does not fit this model; use multiples of {step}")
     if window != recipe.window and recipe.network.norm != "batch":
@@ -242,7 +242,7 @@ def _convert(model: Path) -> Any:
 
     openvino = import_openvino()
     network = torch.nn.Sequential(load_network(model), torch.nn.Sigmoid()).eval()
-    side = 2 ** len(read_card(model).recipe.network.channels)
+    side = 2 * read_card(model).recipe.network.step
     with warnings.catch_warnings():  # about tracing; the network has no branches
         warnings.simplefilter("ignore")
         return openvino.convert_model(

@@ -181,7 +181,7 @@ def predict_array(
     """
     control = control or Uncontrolled()
     window = window or recipe.window
-    step = 2 ** (len(recipe.network.channels) - 1)
+    step = recipe.network.step
     starts = plan_windows(hu, window, recipe.inference.overlap, step, inside)
     z, y, x = hu.shape
     blender = SlabBlender((z, y, x), blending_weights(window))
