@@ -264,17 +264,19 @@ def _validated(values: Mapping[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"{_first_problem(error)} (in {where})") from error
+        words = first_problem(error)
+        if error.errors()[0]["type"] == "extra_forbidden":
+            key = words.partition(":")[0]
+            words = f"{key}: no such key; see `ctlns recipes ct-lns` for those there are"
+        raise RecipeError(f"{words} (in {where})") from error
 
 
-def _first_problem(error: ValidationError) -> str:
-    """Say in words what pydantic found first: the key's path and what is allowed."""
+def first_problem(error: ValidationError) -> str:
+    """Say in words what pydantic found first: the path of the field and what is allowed."""
     problem = error.errors()[0]
-    # union members ("float", "tuple[...]") are no part of the key's path
+    # union members ("float", "tuple[...]") are no part of the path
     path = ".".join(
         str(part) for part in problem["loc"] if not isinstance(part, str) or part.isidentifier()
     )
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: no such key; see `ctlns recipes ct-lns` for those there are"
     words = problem["msg"].removeprefix("Value error, ")
     return f"{path}: {words}" if path else words

@@ -16,7 +16,7 @@ from napari_ctlns import __version__
 from napari_ctlns.cli import learning_commands, making_commands, scan_commands
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.jobs.console import INTERRUPTED, UnexpectedError
-from napari_ctlns.jobs.registry import first_problem
+from napari_ctlns.recipe import first_problem
 
 BAD_INPUT = 2
 BUG = 1

@@ -8,13 +8,11 @@ import pandas as pd
 
 from napari_ctlns.atomic import write_text
 from napari_ctlns.dataset import PreparedScan, open_dataset
-from napari_ctlns.evaluation.scores import ScanScores, nodule_table, summary
+from napari_ctlns.evaluation.scores import ScanScores, nodule_table, score_scan, summary
 from napari_ctlns.events import Control, Event, Finished, Progress, Saved, Started
 from napari_ctlns.masks.baseline import round_components
 from napari_ctlns.masks.lungs import lung_mask
-from napari_ctlns.metrics import dice, iou, match_nodules
 from napari_ctlns.specs import Split
-from napari_ctlns.volume import Volume
 
 
 def evaluate_baseline(dataset: Path, split: Split, out: Path, control: Control) -> Iterator[Event]:
@@ -54,15 +52,6 @@ def evaluate_baseline(dataset: Path, split: Split, out: Path, control: Control) 
 
 
 def _scored(scan: PreparedScan) -> ScanScores:
-    volume = Volume(scan.hu(), scan.geometry, scan_id=scan.scan_id, patient_id=scan.patient_id)
+    volume = scan.volume()
     labels, roundness = round_components(volume, lung_mask(volume))
-    true = scan.mask()
-    return ScanScores(
-        scan_id=scan.scan_id,
-        patient_id=scan.patient_id,
-        dice=dice(labels, true),
-        iou=iou(labels, true),
-        true_voxels=int((true != 0).sum()),
-        right_voxels=int(((labels != 0) & (true != 0)).sum()),
-        matches=match_nodules(labels, true, scan.geometry, scores=roundness),
-    )
+    return score_scan(volume.mask(labels), scan.mask(), scores=roundness)

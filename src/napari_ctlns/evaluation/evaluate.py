@@ -25,7 +25,7 @@ from napari_ctlns.findings import now
 from napari_ctlns.inference.engines import Engine, prepare_engine
 from napari_ctlns.inference.model import ModelCard, read_card
 from napari_ctlns.inference.predict import Seconds, predict_prepared
-from napari_ctlns.masks.components import mask_from_probability, parts_of
+from napari_ctlns.masks.components import mask_from_probability
 from napari_ctlns.metrics import NoduleMatch
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import EvaluateSpec
@@ -103,7 +103,7 @@ def predict_scan(
         None when stopped.
     """
     seconds = Seconds()
-    volume = Volume(scan.hu(), scan.geometry, scan_id=scan.scan_id, patient_id=scan.patient_id)
+    volume = scan.volume()
     windows = predict_prepared(volume, engine, recipe, control=control, seconds=seconds)
     probability = yield from _without_progress(windows)
     if probability is None:
@@ -119,17 +119,11 @@ def predict_scan(
 
 def overlay_of(predicted: Predicted) -> bytes:
     """Draw a scan's largest nodules with both outlines; PNG."""
-    true = predicted.scan.mask()
-    parts = parts_of(true)
-    centres = dict(zip(parts.labels.tolist(), parts.centroids, strict=True))
+    scan = predicted.scan
+    centres = {nodule.label: nodule.centre for nodule in scan.nodules}
     largest = sorted(predicted.scores.matches.nodules, key=lambda n: -n.diameter_mm)
-    places = []
-    for nodule in largest[:_NODULES_SHOWN]:
-        z, y, x = (int(np.rint(c)) for c in centres[nodule.label])
-        places.append(Place((z, y, x), _title(nodule)))
-    return overlay_png(
-        predicted.scan.hu(), predicted.scan.geometry, true, predicted.mask.array, places
-    )
+    places = [Place(centres[n.label], _title(n)) for n in largest[:_NODULES_SHOWN]]
+    return overlay_png(scan.hu(), scan.geometry, scan.mask(), predicted.mask.array, places)
 
 
 def _title(nodule: NoduleMatch) -> str:

@@ -45,6 +45,7 @@ def score_scan(
     true: npt.NDArray[Any],
     probability: npt.NDArray[Any] | None = None,
     seconds: float = 0.0,
+    scores: npt.ArrayLike | None = None,
 ) -> ScanScores:
     """Compare a predicted mask with the true one on the same grid.
 
@@ -56,6 +57,10 @@ def score_scan(
         (z, y, x), one label per nodule.
     probability
         Gives each component its score, for sensitivity at a number of false alarms.
+    seconds
+        How long the prediction took.
+    scores
+        Instead of ``probability``: the scores of labels 1, 2, ...
     """
     mask = predicted.array
     return ScanScores(
@@ -65,7 +70,7 @@ def score_scan(
         iou=iou(mask, true),
         true_voxels=int(np.count_nonzero(true)),
         right_voxels=int(np.count_nonzero((mask != 0) & (true != 0))),
-        matches=match_nodules(mask, true, predicted.geometry, probability),
+        matches=match_nodules(mask, true, predicted.geometry, probability, scores),
         seconds=seconds,
     )
 

@@ -11,9 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import (
-    MediaStorageDirectoryStorage,
-)
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.pixels import read_pixels

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.dicom import (
+    Contents,
     choose_series,
     is_dicom,
     list_series,
@@ -89,7 +90,7 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
         return sorted([*images, *found], key=lambda scan: (str(scan.path), scan.series or ""))
     if _is_image(path):
         return [ScanFile(path)]
-    return [ScanFile(path.parent, _series_of_file(path))]
+    return [ScanFile(path.parent, _series_of_file(path, list_series(path.parent)))]
 
 
 def _is_image(path: Path) -> bool:
@@ -122,9 +123,9 @@ def _read_file(path: Path) -> Volume:
 
 def _read_dicom(path: Path, series: str | None) -> Volume:
     folder = path if path.is_dir() else path.parent
-    if series is None and path.is_file():
-        series = _series_of_file(path)
     contents = list_series(folder)
+    if series is None and path.is_file():
+        series = _series_of_file(path, contents)
     scan = read_series(choose_series(folder, contents, series))
     words = [*scan.warnings, *_value_warnings(scan.array)]
     source = Source(
@@ -138,8 +139,8 @@ def _read_dicom(path: Path, series: str | None) -> Volume:
     return _oriented(scan.array, scan.geometry, scan.uid, scan.patient_id or scan.uid, source)
 
 
-def _series_of_file(path: Path) -> str:
-    for series in list_series(path.parent).series:
+def _series_of_file(path: Path, contents: Contents) -> str:
+    for series in contents.series:
         if any(Path(str(h.filename)).name == path.name for h in series.headers):
             return series.uid
     raise ScanError(f"not a slice of a scan: {path}; give the folder of a CT series")

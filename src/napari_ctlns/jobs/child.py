@@ -28,7 +28,8 @@ from napari_ctlns.events import Event, Failed, Finished, Log, ThreadControl, eve
 from napari_ctlns.jobs.control_file import Verb, obey
 from napari_ctlns.jobs.drain import Drain
 from napari_ctlns.jobs.priority import lower_priority
-from napari_ctlns.jobs.registry import JOBS, JobKind, first_problem, start_job
+from napari_ctlns.jobs.registry import JOBS, JobKind, start_job
+from napari_ctlns.recipe import first_problem
 
 _NICENESS = 5
 # How long a job may take over its last step when nobody is there any more.

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import OutputError, RunError
@@ -82,27 +83,17 @@ def _command(spec: TrainSpec, run: Path) -> list[str]:
 
 
 def _spawn(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
+    apart: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        apart = {
+            "creationflags": subprocess.DETACHED_PROCESS
+            | subprocess.CREATE_NEW_PROCESS_GROUP
+            | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+        }
     try:
         with log.open("ab") as output:
-            if sys.platform == "win32":
-                flags = (
-                    subprocess.DETACHED_PROCESS
-                    | subprocess.CREATE_NEW_PROCESS_GROUP
-                    | subprocess.BELOW_NORMAL_PRIORITY_CLASS
-                )
-                return subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    creationflags=flags,
-                )
             return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **apart
             )
     except OSError as error:
         message = f"cannot start a training: {error.strerror or error}; see {log}"

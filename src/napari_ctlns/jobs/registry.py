@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from napari_ctlns.events import Control, Event
 from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
@@ -38,11 +38,3 @@ JOBS: Mapping[str, JobKind] = {
 def start_job(kind: JobKind, spec: BaseModel, control: Control) -> Iterator[Event]:
     """Give the events of a job; its function is imported with the first of them."""
     yield from kind.load()(spec, control)
-
-
-def first_problem(error: ValidationError) -> str:
-    """Say in words which field of a spec is wrong, and what is allowed there."""
-    problem = error.errors()[0]
-    path = ".".join(str(part) for part in problem["loc"])
-    words = problem["msg"].removeprefix("Value error, ")
-    return f"{path}: {words}" if path else words

@@ -1,7 +1,6 @@
 """Random changes of training patches."""
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_ctlns.recipe import Augmentation
 
@@ -19,8 +18,3 @@ def draw_flips(recipe: Augmentation, random: np.random.Generator) -> Flips:
         for axis, chance in zip("zyx", chances, strict=True)
     )
     return z, y, x
-
-
-def flipped(patch: npt.NDArray[np.generic], flips: Flips) -> npt.NDArray[np.generic]:
-    """Return a mirrored view of a patch (z, y, x)."""
-    return patch[flips]
