@@ -1,5 +1,8 @@
 """Starting a training that outlives its starter, and telling it what to do."""
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +26,8 @@ from napari_ctlns.jobs.run_folder import (
 from napari_ctlns.specs import TrainSpec
 
 _NICENESS = 10
+# Windows knows no SIGKILL; its SIGTERM ends a process as hard
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _RECIPE_FILE = "asked.toml"
 
 
@@ -69,6 +74,25 @@ def control_run(run: Path, verb: Verb) -> None:
     if not is_live(run):
         raise RunError(f"no training runs in {run}; see `ctlns watch` for how it ended")
     write_verb(run, verb)
+
+
+def kill_run(run: Path) -> None:
+    """End the process of a run at once; the run keeps its last checkpoint.
+
+    Raises
+    ------
+    RunError
+        If no process works in it, or one on another machine does.
+    """
+    state = read_state(run)
+    if state is None or not is_live(run):
+        raise RunError(f"no training runs in {run}; see `ctlns watch` for how it ended")
+    if state.worker.host != socket.gethostname():
+        raise RunError(f"the training works on {state.worker.host}; end it there")
+    # a process of ours that has not taken over yet says who started it, never kill that one
+    if state.state == "starting":
+        raise RunError("the training is only starting; try again in a moment")
+    os.kill(state.worker.pid, _KILL)
 
 
 def _command(spec: TrainSpec, run: Path) -> list[str]:

@@ -1,0 +1,239 @@
+"""Volumes and annotations as napari layers, and back.
+
+The canvas, napari's world, is in millimetres along the axes of the array,
+(z, y, x), with the origin where LPS has it. For a scan whose axes are the
+patient's the canvas is LPS in reversed order; for an oblique one it is LPS
+turned by the rotation that stays in `Geometry`, so distances are true in both.
+
+Every layer of ours carries units and axis names, because napari stops using
+units when layers differ, and a `Volume` or the scan it belongs to in
+``layer.metadata["ctlns"]``.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Labels, Layer, Points
+
+from napari_ctlns.findings import Annotation, Findings
+from napari_ctlns.plugin.windowing import PRESETS, Window
+from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Volume
+
+KEY = "ctlns"
+COMMON: dict[str, Any] = {"units": ("mm",) * 3, "axis_labels": ("z", "y", "x")}
+ANNOTATION_COLOUR = "#e69f00"
+"""Orange of the Okabe-Ito palette, which colour-blind people tell from the labels' own."""
+
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+
+@dataclass(frozen=True, eq=False)
+class ScanLayer:
+    """What the layer of a CT remembers: the scan it shows."""
+
+    volume: Volume
+
+
+@dataclass(frozen=True, eq=False)
+class MaskLayer:
+    """What a labels layer remembers: its grid, whose mask it is, and its findings."""
+
+    geometry: Geometry
+    scan_id: str = ""
+    patient_id: str = ""
+    findings: Findings = Findings()
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotationLayer:
+    """What a points layer of annotations remembers: the scan that they belong to."""
+
+    geometry: Geometry
+    scan_id: str = ""
+
+
+# -- canvas <-> patient -----------------------------------------------------------
+
+
+def lps_to_canvas(geometry: Geometry, lps: npt.ArrayLike) -> FloatArray:
+    """Return canvas millimetres (..., zyx) of LPS millimetres (..., xyz)."""
+    return geometry.world_to_index(lps) * geometry.spacing + _corner(geometry)
+
+
+def canvas_to_lps(geometry: Geometry, canvas: npt.ArrayLike) -> FloatArray:
+    """Return LPS millimetres (..., xyz) of canvas millimetres (..., zyx)."""
+    return geometry.index_to_world((np.asarray(canvas) - _corner(geometry)) / geometry.spacing)
+
+
+def _corner(geometry: Geometry) -> FloatArray:
+    return np.asarray(geometry.origin, float)[::-1]
+
+
+def _placed(geometry: Geometry) -> dict[str, Any]:
+    # spacing goes into `scale`: only then are brushes round in millimetres
+    return {**COMMON, "scale": geometry.spacing, "translate": tuple(_corner(geometry))}
+
+
+# -- to layers --------------------------------------------------------------------
+
+
+def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
+    """Return a CT as layer data: HU from -1024 up, drawn through ``window``."""
+    return (
+        displayed(volume),
+        {
+            **_placed(volume.geometry),
+            "name": volume.scan_id or "CT",
+            "colormap": "gray",
+            "contrast_limits": (window.low, window.high),
+            # the thick slices by which annotations shrink must not blur the CT
+            "projection_mode": "none",
+            "metadata": {KEY: ScanLayer(volume)},
+        },
+        "image",
+    )
+
+
+def mask_tuple(mask: Volume, name: str, findings: Findings | None = None) -> LayerTuple:
+    """Return a mask as layer data; its array becomes the layer's and is edited in place."""
+    if findings is None:
+        findings = Findings(scan_id=mask.scan_id).follow(mask.array)
+    known = MaskLayer(mask.geometry, mask.scan_id, mask.patient_id, findings)
+    return (
+        mask.array,
+        {**_placed(mask.geometry), "name": name, "opacity": 0.5, "metadata": {KEY: known}},
+        "labels",
+    )
+
+
+def annotations_tuple(
+    annotations: Iterable[Annotation], geometry: Geometry, scan_id: str, name: str = "annotations"
+) -> LayerTuple:
+    """Return annotations as layer data: points as large as the nodules, in millimetres."""
+    rows = tuple(annotations)
+    centres = lps_to_canvas(geometry, np.array([a.centre for a in rows]).reshape(-1, 3))
+    return (
+        centres,
+        {
+            **COMMON,
+            "name": name,
+            "size": [a.diameter_mm for a in rows] or 10.0,
+            "face_color": "transparent",
+            "border_color": ANNOTATION_COLOUR,
+            "border_width": 0.05,
+            "border_width_is_relative": True,
+            "antialiasing": 0,
+            "projection_mode": "rescale_spherical",
+            "metadata": {KEY: AnnotationLayer(geometry, scan_id)},
+        },
+        "points",
+    )
+
+
+def displayed(volume: Volume) -> npt.NDArray[Any]:
+    """Return the HU to show: the stored array itself where nothing lies below -1024."""
+    fine = volume.array.min() >= AIR_HU  # False for NaN
+    return volume.array if fine else volume.hu()
+
+
+def display_range(volume: Volume) -> tuple[float, float]:
+    """Return the lowest and highest HU to show."""
+    low, high = float(np.nanmin(volume.array)), float(np.nanmax(volume.array))
+    low = max(low, AIR_HU)
+    return low, max(high, low + 1)
+
+
+# -- from layers ------------------------------------------------------------------
+
+
+def scan_of(layer: Layer | None) -> Volume | None:
+    """Return the CT that a layer shows, or None."""
+    known = layer.metadata.get(KEY) if isinstance(layer, Image) else None
+    return known.volume if isinstance(known, ScanLayer) else None
+
+
+def mask_of(layer: Labels, scan: Volume | None = None) -> Volume:
+    """Return the mask that a labels layer shows, edits included.
+
+    Parameters
+    ----------
+    layer
+        One of ours, or any other in millimetres, for example a new one of napari's.
+    scan
+        The scan it is drawn on; a layer that is not ours takes ids and direction from it.
+
+    Returns
+    -------
+    Volume
+        Kind "mask", on the layer's own grid; the array is the layer's, not a copy.
+    """
+    array = np.asarray(layer.data)
+    known = layer.metadata.get(KEY)
+    if isinstance(known, MaskLayer) and known.geometry.shape == array.shape:
+        return Volume(array, known.geometry, "mask", known.scan_id, known.patient_id)
+    if scan is None:
+        corner = [float(v) for v in layer.translate[::-1]]
+        z, y, x = (float(v) for v in layer.scale)
+        own = Geometry(array.shape, (z, y, x), (corner[0], corner[1], corner[2]))
+        return Volume(array, own, "mask")
+    return Volume(array, _grid_beside(layer, scan.geometry), "mask", scan.scan_id, scan.patient_id)
+
+
+def _grid_beside(layer: Labels, geometry: Geometry) -> Geometry:
+    """Return the grid of a foreign layer, turned as the scan it lies over."""
+    z, y, x = (float(v) for v in layer.scale)
+    ox, oy, oz = (float(v) for v in canvas_to_lps(geometry, layer.translate))
+    own = replace(geometry, shape=layer.data.shape, spacing=(z, y, x), origin=(ox, oy, oz))
+    return geometry if own.same_grid(geometry) else own
+
+
+def findings_of(layer: Labels) -> Findings:
+    """Return the findings of a labels layer; those of one that is not ours are made up."""
+    known = layer.metadata.get(KEY)
+    if isinstance(known, MaskLayer):
+        return known.findings
+    return Findings().follow(np.asarray(layer.data))
+
+
+def keep_findings(layer: Labels, findings: Findings, mask: Volume) -> None:
+    """Let a labels layer remember its findings, and the grid of ``mask``, which it shows."""
+    layer.metadata[KEY] = MaskLayer(mask.geometry, mask.scan_id, mask.patient_id, findings)
+
+
+def annotations_of_layer(layer: Points, scan: Volume | None = None) -> tuple[Annotation, ...]:
+    """Return the annotations that a points layer shows, moved, added and resized ones included.
+
+    Parameters
+    ----------
+    layer
+        One of ours, or any other in millimetres.
+    scan
+        The scan that points of a layer which is not ours are meant for.
+    """
+    known = layer.metadata.get(KEY)
+    if isinstance(known, AnnotationLayer):
+        geometry, scan_id = known.geometry, known.scan_id
+    elif scan is not None:
+        geometry, scan_id = scan.geometry, scan.scan_id
+    else:
+        geometry, scan_id = Geometry((1, 1, 1)), ""
+    centres = np.asarray(layer.data) * layer.scale + layer.translate
+    diameters = np.asarray(layer.size) * float(layer.scale[-1])
+    return _annotations(scan_id, canvas_to_lps(geometry, centres), diameters)
+
+
+def _annotations(
+    scan_id: str, centres: FloatArray, diameters: Sequence[float] | FloatArray
+) -> tuple[Annotation, ...]:
+    return tuple(
+        Annotation(scan_id, float(x), float(y), float(z), float(diameter))
+        for (x, y, z), diameter in zip(centres, diameters, strict=True)
+    )
+
+
+def is_annotations(layer: Layer | None) -> bool:
+    """Whether a layer holds annotations of ours."""
+    return isinstance(layer, Points) and isinstance(layer.metadata.get(KEY), AnnotationLayer)

@@ -1,0 +1,339 @@
+"""One session for each viewer: which layers are worked on, and what is known of them.
+
+Layers carry what is known of them (see `layers`), so a session only adds which
+scan, mask and annotations the panels are about, what was measured and what is
+not saved. Panels come and go; the session stays as long as its viewer.
+"""
+
+import contextlib
+import weakref
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from napari import Viewer
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Points
+from qtpy.QtCore import QObject, Signal
+
+from napari_ctlns.errors import CtlnsError
+from napari_ctlns.findings import Annotation, Findings, Origin
+from napari_ctlns.jobs import control_run
+from napari_ctlns.jobs.run_folder import is_live
+from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.child_process import ChildProcess
+from napari_ctlns.plugin.closing import CloseGuard
+from napari_ctlns.plugin.windowing import PRESETS, Window
+from napari_ctlns.volume import Volume
+
+Role = Literal["scan", "mask", "annotations"]
+
+
+class Session(QObject):
+    """What the panels of one viewer share.
+
+    Attributes
+    ----------
+    layers_changed
+        Layers came, went or got other names.
+    scan_changed, mask_changed, annotations_changed
+        Another layer is worked on now, or none.
+    edited
+        The voxels of a labels layer, or the points of annotations, changed (the layer).
+    measured
+        There is a new nodule table of a labels layer (the layer).
+    unsaved_changed
+        Something was edited or saved.
+    run_changed, model_changed
+        Another training is watched, another model is chosen (the folder).
+    """
+
+    layers_changed = Signal()
+    scan_changed = Signal()
+    mask_changed = Signal()
+    annotations_changed = Signal()
+    edited = Signal(object)
+    measured = Signal(object)
+    unsaved_changed = Signal()
+    run_changed = Signal(object)
+    model_changed = Signal(object)
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = weakref.ref(viewer)
+        self._chosen: dict[Role, weakref.ref[Layer]] = {}
+        self._shown: dict[Role, Layer | None] = {"scan": None, "mask": None, "annotations": None}
+        self._tables: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
+        self._stale: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self._steps: weakref.WeakKeyDictionary[Layer, tuple[int, int]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._child: ChildProcess | None = None
+        self._trainings: set[Path] = set()
+        self.run: Path | None = None
+        self.model: Path | None = None
+        viewer.layers.events.inserted.connect(self._inserted)
+        viewer.layers.events.removed.connect(self._removed)
+        viewer.layers.selection.events.active.connect(self._activated)
+        for name in ("inserted", "removed", "reordered"):
+            getattr(viewer.layers.events, name).connect(self._layers_changed)
+        for layer in viewer.layers:
+            self._watch(layer)
+        self._settle()
+
+    @property
+    def viewer(self) -> ViewerModel:
+        """The viewer of this session."""
+        viewer = self._viewer()
+        if viewer is None:
+            raise RuntimeError("the viewer of this session is gone")
+        return viewer
+
+    # -- which layers -------------------------------------------------------------
+
+    @property
+    def scan(self) -> Image | None:
+        """The CT that is worked on."""
+        return self._shown["scan"]
+
+    @property
+    def volume(self) -> Volume | None:
+        """The scan that is worked on, as a volume."""
+        return of.scan_of(self.scan)
+
+    @property
+    def mask(self) -> Labels | None:
+        """The labels layer that is worked on."""
+        return self._shown["mask"]
+
+    @property
+    def annotations(self) -> Points | None:
+        """The annotations that are worked on."""
+        return self._shown["annotations"]
+
+    def choose(self, layer: Layer) -> None:
+        """Work on this layer from now on, as what it is: scan, mask or annotations."""
+        role = _role(layer)
+        if role is not None:
+            self._chosen[role] = weakref.ref(layer)
+            self._settle()
+
+    def layers_for(self, role: Role) -> list[Layer]:
+        """Return the layers that could be worked on as ``role``, from the bottom up."""
+        return [layer for layer in self.viewer.layers if _role(layer) == role]
+
+    def volume_under(self, layer: Layer) -> Volume | None:
+        """Return the scan that a mask or annotations belong to; else the one worked on."""
+        scan_id = getattr(layer.metadata.get(of.KEY), "scan_id", "")
+        for other in reversed(self.layers_for("scan")):
+            volume = of.scan_of(other)
+            if volume is not None and scan_id and volume.scan_id == scan_id:
+                return volume
+        return self.volume
+
+    # -- adding -------------------------------------------------------------------
+
+    def add_scan(self, volume: Volume, window: Window = PRESETS["lung"]) -> Image:
+        """Add a CT and work on it."""
+        return self._add(of.scan_tuple(volume, window))
+
+    def add_mask(
+        self,
+        mask: Volume,
+        name: str,
+        origin: Origin = "hand",
+        probabilities: dict[int, float] | None = None,
+    ) -> Labels:
+        """Add a mask as an editable labels layer, with a finding for each label, and work on it.
+
+        Parameters
+        ----------
+        mask
+            One label per nodule; its array becomes the layer's and is edited in place.
+        name
+            Of the layer.
+        origin
+            Where its findings come from.
+        probabilities
+            The model's probability of labels, where a model found them.
+        """
+        findings = Findings(scan_id=mask.scan_id).follow(mask.array, origin)
+        for label, probability in (probabilities or {}).items():
+            uid = findings.of_label(label).uid
+            findings = findings.change(uid, probability=probability)
+        layer = self._add(of.mask_tuple(mask, name, findings))
+        self._unsaved.add(layer)
+        self.unsaved_changed.emit()
+        return layer
+
+    def add_annotations(
+        self, annotations: tuple[Annotation, ...], volume: Volume, name: str = "annotations"
+    ) -> Points:
+        """Add annotations of a scan as points, and work on them."""
+        return self._add(of.annotations_tuple(annotations, volume.geometry, volume.scan_id, name))
+
+    def _add(self, data: of.LayerTuple) -> Any:
+        layer = Layer.create(*data)
+        self.viewer.add_layer(layer)
+        self.choose(layer)
+        return layer
+
+    # -- edits, tables, saving ----------------------------------------------------
+
+    def table(self, layer: Layer) -> pd.DataFrame | None:
+        """Return the newest nodule table of a labels layer."""
+        return self._tables.get(layer)
+
+    def is_stale(self, layer: Layer) -> bool:
+        """Whether a labels layer was edited since its table was made."""
+        return layer in self._stale
+
+    def keep_table(self, layer: Labels, table: pd.DataFrame) -> None:
+        """Remember a nodule table, and let the layer's findings follow its labels."""
+        mask = of.mask_of(layer, self.volume_under(layer))
+        of.keep_findings(layer, of.findings_of(layer).follow(mask.array), mask)
+        self._tables[layer] = table
+        self._stale.discard(layer)
+        self.measured.emit(layer)
+
+    def is_unsaved(self, layer: Layer) -> bool:
+        """Whether a layer holds edits that no file has."""
+        return layer in self._unsaved
+
+    def saved(self, *layers: Layer) -> None:
+        """Remember that these layers were written to files."""
+        for layer in layers:
+            self._unsaved.discard(layer)
+        self.unsaved_changed.emit()
+
+    # -- runs and models ----------------------------------------------------------
+
+    def watch_run(self, run: Path | None) -> None:
+        """Let the panels follow this training."""
+        self.run = run
+        self.run_changed.emit(run)
+
+    def started_training(self, run: Path) -> None:
+        """Remember that this window started a training: closing it asks what becomes of it."""
+        self._trainings.add(run)
+        self.watch_run(run)
+
+    def running_trainings(self) -> list[Path]:
+        """Return the run folders of trainings that this window started and that go on."""
+        return sorted(run for run in self._trainings if is_live(run))
+
+    def stop_trainings(self) -> None:
+        """Ask the trainings that this window started to end with a checkpoint."""
+        for run in self.running_trainings():
+            with contextlib.suppress(CtlnsError):  # it may have ended just now
+                control_run(run, "stop")
+
+    @property
+    def child(self) -> ChildProcess:
+        """The process that predicts and prepares; it starts with its first job."""
+        if self._child is None:
+            self._child = ChildProcess(self)
+        return self._child
+
+    def close(self) -> None:
+        """End the work that is not to outlive the window."""
+        if self._child is not None:
+            self._child.close()
+
+    def choose_model(self, model: Path | None) -> None:
+        """Let the panels predict with this model."""
+        self.model = model
+        self.model_changed.emit(model)
+
+    # -- what napari tells --------------------------------------------------------
+
+    def _inserted(self, event: Any) -> None:
+        self._watch(event.value)
+        self._settle()
+
+    def _removed(self, event: Any) -> None:
+        event.value.events.disconnect(self)
+        self._settle()
+
+    def _layers_changed(self, _event: Any = None) -> None:
+        self.layers_changed.emit()
+
+    def _activated(self, event: Any) -> None:
+        if event.value is not None:
+            self.choose(event.value)
+
+    def _watch(self, layer: Layer) -> None:
+        layer.events.name.connect(self._layers_changed)
+        role = _role(layer)
+        if role == "scan":
+            # with napari's default the patient would be mirrored in 3D
+            self.viewer.scene.camera.orientation = ("away", "down", "right")
+            low, high = of.display_range(of.scan_of(layer))
+            black, white = layer.contrast_limits
+            layer.contrast_limits_range = (min(low, black), max(high, white))
+            layer.locked = True
+        elif role == "mask":
+            layer.events.paint.connect(self._on_edit)  # strokes
+            layer.events.data.connect(self._on_edit)  # another array
+            layer.events.set_data.connect(self._on_redraw)
+            self._steps[layer] = _undo_steps(layer)
+        elif role == "annotations":
+            layer.events.data.connect(self._on_edit)
+            layer.events.size.connect(self._on_edit)
+
+    def _on_edit(self, event: Any) -> None:
+        layer = event.source
+        self._stale.add(layer)
+        if layer not in self._unsaved:
+            self._unsaved.add(layer)
+            self.unsaved_changed.emit()
+        self.edited.emit(layer)
+
+    def _on_redraw(self, event: Any) -> None:
+        """Tell undo and redo, which napari announces as it does each new slice, from scrolling."""
+        layer = event.source
+        before, self._steps[layer] = self._steps.get(layer), _undo_steps(layer)
+        if self._steps[layer] != before:
+            self._on_edit(event)
+
+    def _settle(self) -> None:
+        """Work on what was chosen last and is still there, else on what is on top."""
+        signals = {
+            "scan": self.scan_changed,
+            "mask": self.mask_changed,
+            "annotations": self.annotations_changed,
+        }
+        for role, signal in signals.items():
+            there = self.layers_for(role)
+            chosen = self._chosen.get(role, lambda: None)()
+            layer = chosen if chosen in there else (there[-1] if there else None)
+            if layer is not self._shown[role]:
+                self._shown[role] = layer
+                signal.emit()
+
+
+def _role(layer: Layer) -> Role | None:
+    if of.scan_of(layer) is not None:
+        return "scan"
+    if isinstance(layer, Labels) and layer.ndim == 3:
+        return "mask"
+    return "annotations" if of.is_annotations(layer) else None
+
+
+def _undo_steps(layer: Labels) -> tuple[int, int]:
+    """Return how many steps can be undone and redone; napari tells it nowhere else."""
+    return len(getattr(layer, "_undo_history", ())), len(getattr(layer, "_redo_history", ()))
+
+
+_SESSIONS: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()
+
+
+def session_of(viewer: ViewerModel) -> Session:
+    """Return the session of a viewer; the first call makes it."""
+    own = getattr(viewer, "__wrapped__", viewer)  # panels are given a proxy
+    if own not in _SESSIONS:
+        session = _SESSIONS[own] = Session(own)
+        if isinstance(own, Viewer):
+            CloseGuard(own.window._qt_window, session)
+    return _SESSIONS[own]

@@ -1,0 +1,206 @@
+"""The foot of a panel: its primary button, progress with time left, and one line of words."""
+
+import time
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ctlns.events import Event, Failed, Finished, Log, Progress, Started
+from napari_ctlns.plugin.work import Work
+
+_STEPS = 1000
+_MS_BEFORE_BAR = 300
+_MS_BETWEEN_TIMES = 1000
+
+
+class JobBar(QWidget):
+    """Starts work, shows how far it is and how it ended, and can cancel it.
+
+    Parameters
+    ----------
+    start
+        The words on the primary button.
+    tooltip
+        What the button does.
+
+    Attributes
+    ----------
+    start_clicked
+        The primary button was clicked.
+    ended
+        The work followed is over (its last event).
+    """
+
+    start_clicked = Signal()
+    ended = Signal(object)
+
+    def __init__(self, start: str, tooltip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._work: Work | None = None
+        self._why_not = ""
+        self._tooltip = tooltip
+        self._pace = Pace()
+        self.button = QPushButton(start)
+        self.button.setToolTip(tooltip)
+        self.button.clicked.connect(self.start_clicked)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("End the work after its current step; click again to end it at once")
+        self.cancel.clicked.connect(self._cancel)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setMaximumHeight(8)
+        self._left = QLabel()
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+        self._lay_out()
+        self._show_working(False)
+        self._clock = QTimer(self)
+        self._clock.timeout.connect(self._show_time)
+
+    # -- what panels do ---------------------------------------------------------------
+
+    def follow(self, work: Work) -> None:
+        """Show this work until it is over."""
+        self._work = work
+        self._pace = Pace()
+        self._bar.setRange(0, 0)
+        self._left.setText("")
+        self.say("")
+        self.cancel.setText("Cancel")
+        self.button.setEnabled(False)
+        work.came.connect(self._hear)
+        # what takes no time should not flicker
+        QTimer.singleShot(_MS_BEFORE_BAR, self, self._show_if_working)
+        self._clock.start(_MS_BETWEEN_TIMES)
+
+    def say(self, words: str, trouble: bool = False) -> None:
+        """Show one line of words; ``trouble`` draws it as a warning."""
+        self.status.setText(words)
+        self.status.setProperty("trouble", trouble)
+        self.status.setStyleSheet("color: #d55e00;" if trouble else "")
+
+    def set_ready(self, why_not: str = "") -> None:
+        """Let the primary button be clicked, or say in its tooltip why it cannot be."""
+        self._why_not = why_not
+        self._settle_button()
+
+    @property
+    def working(self) -> bool:
+        """Whether work is followed that is not over."""
+        return self._work is not None
+
+    # -- inside -------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        self._progress = QWidget()
+        row = QHBoxLayout(self._progress)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._bar, 1)
+        row.addWidget(self._left)
+        row.addWidget(self.cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.button, self._progress, self.status):
+            layout.addWidget(widget)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._pace = self._pace.at(event)
+            self._draw(event)
+        elif isinstance(event, Started):
+            self.say(event.title)
+        elif isinstance(event, Log):
+            self.say(event.message, trouble=event.level == "warning")
+        elif isinstance(event, Finished | Failed):
+            self._end(event)
+
+    def _draw(self, event: Progress) -> None:
+        if event.total:
+            self._bar.setRange(0, _STEPS)
+            self._bar.setValue(round(_STEPS * min(event.done / event.total, 1)))
+        else:
+            self._bar.setRange(0, 0)
+        self._show_time()
+
+    def _show_time(self) -> None:
+        self._left.setText(self._pace.in_words())
+
+    def _end(self, event: Finished | Failed) -> None:
+        self._clock.stop()
+        self._work = None
+        self._show_working(False)
+        self._settle_button()
+        if isinstance(event, Failed):
+            self.say(event.message, trouble=True)
+        else:
+            self.say("Cancelled" if event.stopped else "Done")
+        self.ended.emit(event)
+
+    def _cancel(self) -> None:
+        if self._work is not None:
+            self.say("Stopping after this step")
+            self.cancel.setText("End now")
+            self._work.stop()
+
+    def _show_if_working(self) -> None:
+        self._show_working(self.working)
+
+    def _show_working(self, working: bool) -> None:
+        self._progress.setVisible(working)
+
+    def _settle_button(self) -> None:
+        self.button.setEnabled(not self._why_not and not self.working)
+        self.button.setToolTip(self._why_not or self._tooltip)
+
+
+class Pace:
+    """How fast work goes, from its progress, and how long it will take yet."""
+
+    def __init__(self) -> None:
+        self._newest: Progress | None = None
+        self._first = 0.0
+        self._began = self._heard = time.monotonic()
+
+    def at(self, event: Progress) -> "Pace":
+        """Return the pace after this event; other units, or going back, begin a new one."""
+        newest = self._newest
+        if newest is None or event.unit != newest.unit or event.done < newest.done:
+            fresh = Pace()
+            fresh._newest, fresh._first = event, event.done
+            return fresh
+        self._newest, self._heard = event, time.monotonic()
+        return self
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds left, None while nothing is known."""
+        newest = self._newest
+        if newest is None or not newest.total or newest.done <= self._first:
+            return None
+        each = (self._heard - self._began) / (newest.done - self._first)
+        return max(each * (newest.total - newest.done) - (time.monotonic() - self._heard), 0)
+
+    def in_words(self) -> str:
+        """Say how far it is and how long it takes yet."""
+        newest = self._newest
+        if newest is None:
+            return ""
+        total = f" of {newest.total:g}" if newest.total else ""
+        left = self.seconds_left()
+        return f"{newest.done:g}{total} {newest.unit}" + (f", {duration(left)} left" if left else "")
+
+
+def duration(seconds: float) -> str:
+    """Say a time as a person would: 40 s, 12 min, 3 h 05 min."""
+    if seconds < 60:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,61 @@
+"""What all panels look like: one column of rows that scrolls when the screen is small."""
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+
+class Panel(QWidget):
+    """A dock widget: rows from the top, a foot that stays in sight at the bottom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inside = QWidget()
+        self._rows = QVBoxLayout(inside)
+        self._rows.setContentsMargins(8, 8, 8, 8)
+        self._rows.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area.setWidget(inside)
+        self._whole = QVBoxLayout(self)
+        self._whole.setContentsMargins(0, 0, 0, 0)
+        self._whole.addWidget(self._area, 1)
+        self.setMinimumWidth(300)
+
+    def add(self, widget: QWidget, stretch: int = 0) -> None:
+        """Add a widget as wide as the panel."""
+        self._rows.addWidget(widget, stretch)
+
+    def add_form(self, rows: dict[str, QWidget]) -> QFormLayout:
+        """Add widgets with their names before them."""
+        box = QWidget()
+        form = form_layout(box, rows)
+        self.add(box)
+        return form
+
+    def add_foot(self, widget: QWidget) -> None:
+        """Add a widget below the rows, which stays in sight."""
+        self._whole.addWidget(widget)
+        widget.setContentsMargins(8, 0, 8, 8)
+
+    def add_fold(self, title: str, widget: QWidget) -> QCollapsible:
+        """Add a widget that is folded away under a title."""
+        fold = QCollapsible(title)
+        fold.setContent(widget)
+        self.add(fold)
+        return fold
+
+
+def form_layout(box: QWidget, rows: dict[str, QWidget]) -> QFormLayout:
+    """Lay out widgets with their names before them."""
+    form = QFormLayout(box)
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for name, widget in rows.items():
+        label = QLabel(name)
+        label.setBuddy(widget)
+        label.setToolTip(widget.toolTip())
+        form.addRow(label, widget)
+    return form

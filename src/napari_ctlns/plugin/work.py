@@ -1,0 +1,93 @@
+"""Long work as Qt signals, wherever it runs: a thread, the child process, a run.
+
+Whatever does the work, its events come as one signal, the last of them a
+`Finished` or a `Failed`, so that one view can show all of it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_ctlns.events import Event, Failed, Finished, Started, ThreadControl
+from napari_ctlns.jobs.drain import Drain
+
+_MS_BETWEEN_LOOKS = 40
+
+
+class Work(QObject):
+    """A piece of work that goes on outside the event loop.
+
+    Attributes
+    ----------
+    came
+        Emitted with every event, in order; the last is a `Finished` or a `Failed`.
+    over
+        Whether the last event has come.
+    """
+
+    came = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.over = False
+
+    def say(self, event: Event) -> None:
+        """Tell of an event; nothing is told after the last one."""
+        if self.over:
+            return
+        self.over = isinstance(event, Finished | Failed)
+        self.came.emit(event)
+
+    def pause(self) -> None:
+        """Let it wait before its next step."""
+        raise NotImplementedError
+
+    def go(self) -> None:
+        """Let it go on after a pause."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Ask it to end after its current step; asked again, it is ended at once if it can be."""
+        raise NotImplementedError
+
+
+class ThreadWork(Work):
+    """A job in a thread of this process: for reading, drawing and measuring."""
+
+    def __init__(
+        self,
+        job: Iterator[Event],
+        control: ThreadControl | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._control = control or ThreadControl()
+        self._drain = Drain(job)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._look)
+        self._timer.start(_MS_BETWEEN_LOOKS)
+
+    def pause(self) -> None:
+        """Let the job wait before its next step."""
+        self._control.pause()
+
+    def go(self) -> None:
+        """Let a paused job go on."""
+        self._control.go()
+
+    def stop(self) -> None:
+        """Let the job end after its current step."""
+        self._control.stop()
+
+    def _look(self) -> None:
+        while not self.over and (event := self._drain.next_event(0)) is not None:
+            self.say(event)
+        if self.over:
+            self._timer.stop()
+
+
+def one_step(title: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Event]:
+    """Return a function call as a job; what it returns is ``result["value"]``."""
+    yield Started(title=title)
+    yield Finished(result={"value": function(*args, **kwargs)})

@@ -1,0 +1,67 @@
+"""Viewers, sessions and a small scan for the tests of the plugin."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from napari import Viewer
+from napari.components import ViewerModel
+
+from napari_ctlns.findings import Annotation
+from napari_ctlns.plugin.session import Session, session_of
+from napari_ctlns.volume import Geometry, Volume
+
+SCAN_ID = "1.2.826.0.1.3680043.2.1125.1"
+
+
+@pytest.fixture
+def volume() -> Volume:
+    """A small chest-like scan: air, tissue around it, two balls of 60 HU, padding below -1024."""
+    geometry = Geometry((24, 48, 48), (2.5, 1.0, 1.0), (-20.0, -30.0, 100.0))
+    array = np.full(geometry.shape, 40, np.int16)
+    array[:, 6:42, 6:42] = -850
+    array[:, :2, :2] = -2000
+    for (z, y, x), radius in BALLS:
+        index = np.indices(geometry.shape)
+        offset = (index - np.reshape((z, y, x), (3, 1, 1, 1))) * np.reshape(
+            geometry.spacing, (3, 1, 1, 1)
+        )
+        array[(offset**2).sum(axis=0) <= radius**2] = 60
+    return Volume(array, geometry, scan_id=SCAN_ID, patient_id="somebody")
+
+
+BALLS = (((8, 16, 18), 6.0), ((15, 30, 28), 4.0))
+"""Index and radius in mm of the balls of `volume`."""
+
+
+@pytest.fixture
+def annotations(volume: Volume) -> tuple[Annotation, ...]:
+    """What is to be said of the balls of `volume`."""
+    return tuple(
+        Annotation(SCAN_ID, *(float(v) for v in volume.geometry.index_to_world(index)), 2 * radius)
+        for index, radius in BALLS
+    )
+
+
+@pytest.fixture
+def model_viewer() -> ViewerModel:
+    """A viewer without a window."""
+    return ViewerModel()
+
+
+@pytest.fixture
+def model_session(model_viewer: ViewerModel) -> Session:
+    """The session of a viewer without a window."""
+    return session_of(model_viewer)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Viewer]) -> Viewer:
+    """A viewer in a real window."""
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def session(viewer: Viewer) -> Session:
+    """The session of `viewer`."""
+    return session_of(viewer)
