@@ -8,9 +8,8 @@ not saved. Panels come and go; the session stays as long as its viewer.
 import contextlib
 import weakref
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from napari import Viewer
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
@@ -25,6 +24,9 @@ from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Volume
+
+if TYPE_CHECKING:
+    import pandas as pd  # half a second to import
 
 Role = Literal["scan", "mask", "annotations"]
 
@@ -63,7 +65,7 @@ class Session(QObject):
         self._viewer = weakref.ref(viewer)
         self._chosen: dict[Role, weakref.ref[Layer]] = {}
         self._shown: dict[Role, Layer | None] = {"scan": None, "mask": None, "annotations": None}
-        self._tables: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
+        self._tables: weakref.WeakKeyDictionary[Layer, "pd.DataFrame"] = weakref.WeakKeyDictionary()
         self._stale: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._steps: weakref.WeakKeyDictionary[Layer, tuple[int, int]] = (
@@ -181,7 +183,7 @@ class Session(QObject):
 
     # -- edits, tables, saving ----------------------------------------------------
 
-    def table(self, layer: Layer) -> pd.DataFrame | None:
+    def table(self, layer: Layer) -> "pd.DataFrame | None":
         """Return the newest nodule table of a labels layer."""
         return self._tables.get(layer)
 
@@ -189,7 +191,7 @@ class Session(QObject):
         """Whether a labels layer was edited since its table was made."""
         return layer in self._stale
 
-    def keep_table(self, layer: Labels, table: pd.DataFrame) -> None:
+    def keep_table(self, layer: Labels, table: "pd.DataFrame") -> None:
         """Remember a nodule table, and let the layer's findings follow its labels."""
         mask = of.mask_of(layer, self.volume_under(layer))
         of.keep_findings(layer, of.findings_of(layer).follow(mask.array), mask)
