@@ -11,7 +11,7 @@ units when layers differ, and a `Volume` or the scan it belongs to in
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class MaskLayer:
     geometry: Geometry
     scan_id: str = ""
     patient_id: str = ""
-    findings: Findings = Findings()
+    findings: Findings = field(default_factory=Findings)
 
 
 @dataclass(frozen=True, eq=False)

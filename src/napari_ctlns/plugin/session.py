@@ -65,12 +65,10 @@ class Session(QObject):
         self._viewer = weakref.ref(viewer)
         self._chosen: dict[Role, weakref.ref[Layer]] = {}
         self._shown: dict[Role, Layer | None] = {"scan": None, "mask": None, "annotations": None}
-        self._tables: weakref.WeakKeyDictionary[Layer, "pd.DataFrame"] = weakref.WeakKeyDictionary()
+        self._tables: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
         self._stale: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
-        self._steps: weakref.WeakKeyDictionary[Layer, tuple[int, int]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._steps: weakref.WeakKeyDictionary[Layer, tuple[int, int]] = weakref.WeakKeyDictionary()
         self._child: ChildProcess | None = None
         self._trainings: set[Path] = set()
         self.run: Path | None = None
@@ -268,10 +266,11 @@ class Session(QObject):
     def _watch(self, layer: Layer) -> None:
         layer.events.name.connect(self._layers_changed)
         role = _role(layer)
-        if role == "scan":
+        volume = of.scan_of(layer)
+        if volume is not None:
             # with napari's default the patient would be mirrored in 3D
             self.viewer.scene.camera.orientation = ("away", "down", "right")
-            low, high = of.display_range(of.scan_of(layer))
+            low, high = of.display_range(volume)
             black, white = layer.contrast_limits
             layer.contrast_limits_range = (min(low, black), max(high, white))
             layer.locked = True
@@ -301,7 +300,7 @@ class Session(QObject):
 
     def _settle(self) -> None:
         """Work on what was chosen last and is still there, else on what is on top."""
-        signals = {
+        signals: dict[Role, Any] = {
             "scan": self.scan_changed,
             "mask": self.mask_changed,
             "annotations": self.annotations_changed,
@@ -337,5 +336,5 @@ def session_of(viewer: ViewerModel) -> Session:
     if own not in _SESSIONS:
         session = _SESSIONS[own] = Session(own)
         if isinstance(own, Viewer):
-            CloseGuard(own.window._qt_window, session)
+            CloseGuard(own.window._qt_window, session)  # noqa: SLF001 - napari has no other door
     return _SESSIONS[own]

@@ -87,7 +87,9 @@ class ThreadWork(Work):
             self._timer.stop()
 
 
-def one_step(title: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Event]:
+def one_step(
+    title: str, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Iterator[Event]:
     """Return a function call as a job; what it returns is ``result["value"]``."""
     yield Started(title=title)
     yield Finished(result={"value": function(*args, **kwargs)})

@@ -195,7 +195,9 @@ class Pace:
             return ""
         total = f" of {newest.total:g}" if newest.total else ""
         left = self.seconds_left()
-        return f"{newest.done:g}{total} {newest.unit}" + (f", {duration(left)} left" if left else "")
+        return f"{newest.done:g}{total} {newest.unit}" + (
+            f", {duration(left)} left" if left else ""
+        )
 
 
 def duration(seconds: float) -> str:
