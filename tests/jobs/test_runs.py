@@ -23,7 +23,15 @@ from napari_ctlns.events import (
     Uncontrolled,
     event_to_json,
 )
-from napari_ctlns.jobs import RunFollower, control_run, detached, run_status, start_training, watch
+from napari_ctlns.jobs import (
+    RunFollower,
+    control_run,
+    detached,
+    kill_run,
+    run_status,
+    start_training,
+    watch,
+)
 from napari_ctlns.jobs.registry import JobKind
 from napari_ctlns.jobs.run_folder import (
     EVENTS_FILE,
@@ -175,6 +183,32 @@ def test_a_killed_run_is_reported_in_words(start):
     assert "--resume" in last.message
     assert run_status(run).state == "died"
     assert run_status(run).metrics["loss"] <= 1
+
+
+def test_a_run_can_be_killed_and_resumed(start):
+    run, _ = start()
+    wait_for(lambda: run_status(run).progress is not None)
+    kill_run(run)
+    wait_for(lambda: not is_live(run))
+    assert run_status(run).state == "died"
+    start(resume=True, epochs=3)
+    wait_for(lambda: run_status(run).state == "finished")
+
+
+def test_only_a_run_that_works_is_killed(tmp_path):
+    with pytest.raises(RunError, match="no training runs"):
+        kill_run(tmp_path)
+    write_state(tmp_path, "starting")  # by this process, which must not be killed
+    with pytest.raises(RunError, match="only starting"):
+        kill_run(tmp_path)
+
+
+def test_a_run_on_another_machine_is_not_killed(tmp_path):
+    state = write_state(tmp_path, "running")
+    elsewhere = state.model_copy(update={"worker": Worker(pid=1, host="elsewhere")})
+    (tmp_path / "state.json").write_text(elsewhere.model_dump_json())
+    with pytest.raises(RunError, match="works on elsewhere"):
+        kill_run(tmp_path)
 
 
 def test_a_run_that_dies_of_itself_is_reported_too(start):

@@ -34,7 +34,6 @@ class RunWatcher(Work):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._look)
         self._timer.start(_MS_BETWEEN_LOOKS)
-        QTimer.singleShot(0, self._look)
 
     def pause(self) -> None:
         """Let the training wait before its next step."""

@@ -65,6 +65,9 @@ class JobBar(QWidget):
         self._show_working(False)
         self._clock = QTimer(self)
         self._clock.timeout.connect(self._show_time)
+        self._patience = QTimer(self)  # what takes no time should not flicker
+        self._patience.setSingleShot(True)
+        self._patience.timeout.connect(self._show_if_working)
 
     # -- what panels do ---------------------------------------------------------------
 
@@ -78,8 +81,7 @@ class JobBar(QWidget):
         self.cancel.setText("Cancel")
         self.button.setEnabled(False)
         work.came.connect(self._hear)
-        # what takes no time should not flicker
-        QTimer.singleShot(_MS_BEFORE_BAR, self, self._show_if_working)
+        self._patience.start(_MS_BEFORE_BAR)
         self._clock.start(_MS_BETWEEN_TIMES)
 
     def say(self, words: str, trouble: bool = False) -> None:
