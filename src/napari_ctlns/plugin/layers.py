@@ -20,6 +20,7 @@ from napari.layers import Image, Labels, Layer, Points
 
 from napari_ctlns.findings import Annotation, Findings
 from napari_ctlns.plugin.windowing import PRESETS, Window
+from napari_ctlns.plugin.windowing import display_range as display_range
 from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Volume
 
 KEY = "ctlns"
@@ -137,13 +138,6 @@ def displayed(volume: Volume) -> npt.NDArray[Any]:
     """Return the HU to show: the stored array itself where nothing lies below -1024."""
     fine = volume.array.min() >= AIR_HU  # False for NaN
     return volume.array if fine else volume.hu()
-
-
-def display_range(volume: Volume) -> tuple[float, float]:
-    """Return the lowest and highest HU to show."""
-    low, high = float(np.nanmin(volume.array)), float(np.nanmax(volume.array))
-    low = max(low, AIR_HU)
-    return low, max(high, low + 1)
 
 
 # -- from layers ------------------------------------------------------------------
