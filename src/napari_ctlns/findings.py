@@ -160,7 +160,7 @@ class Findings(BaseModel):
 
     def follow(self, mask: npt.NDArray[np.integer], origin: Origin = "hand") -> "Findings":
         """Match with the labels present in ``mask``: new ones come, vanished ones lose theirs."""
-        present = {int(label) for label in np.unique(mask) if label}
+        present = {int(label) for label in np.unique(mask[mask != 0])}
         kept = [
             f if f.label is None or f.label in present else f.model_copy(update={"label": None})
             for f in self.items

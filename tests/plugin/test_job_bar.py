@@ -111,3 +111,9 @@ def test_the_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_times_are_said_as_a_person_would(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_long_name_goes_on_in_the_next_line(bar: JobBar) -> None:
+    line = bar.status.fontMetrics().height()
+    bar.say("1.2.840.113619." * 20)
+    assert bar.status.heightForWidth(280) > 4 * line

@@ -85,6 +85,6 @@ def test_annotations_stand_where_they_are(
     from napari_ctlns.plugin.layers import annotations_of_layer
 
     layer = model_session.add_annotations(annotations, volume)
-    assert np.allclose(layer.data, [a.centre[::-1] for a in annotations])
-    assert np.allclose(layer.size, [a.diameter_mm for a in annotations])
+    assert np.allclose(layer.data * layer.scale, [a.centre[::-1] for a in annotations])
+    assert np.allclose(layer.size * layer.scale[-1], [a.diameter_mm for a in annotations])
     assert annotations_of_layer(layer) == annotations

@@ -25,9 +25,15 @@ from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Volume
 
 KEY = "ctlns"
 COMMON: dict[str, Any] = {"units": ("mm",) * 3, "axis_labels": ("z", "y", "x")}
+NEW_DIAMETER_MM = 10.0
+"""Of a nodule that was marked in a scan without any, unless told otherwise."""
 ANNOTATION_COLOUR = "#e69f00"
 """Orange of the Okabe-Ito palette, which colour-blind people tell from the labels' own."""
 
+_BORDER_MM = 0.6
+_DECIMALS = 9
+
+Box = tuple[slice, ...]
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 
@@ -54,6 +60,20 @@ class AnnotationLayer:
 
     geometry: Geometry
     scan_id: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class PreviewLayer:
+    """Marks a labels layer that only shows what a mask would be: nobody works on it.
+
+    Attributes
+    ----------
+    boxes
+        Where it holds something.
+    """
+
+    geometry: Geometry
+    boxes: tuple[Box, ...] = ()
 
 
 # -- canvas <-> patient -----------------------------------------------------------
@@ -113,24 +133,47 @@ def mask_tuple(mask: Volume, name: str, findings: Findings | None = None) -> Lay
 def annotations_tuple(
     annotations: Iterable[Annotation], geometry: Geometry, scan_id: str, name: str = "annotations"
 ) -> LayerTuple:
-    """Return annotations as layer data: points as large as the nodules, in millimetres."""
+    """Return annotations as layer data: points as large as the nodules.
+
+    The layer's unit is the scan's widest spacing: napari steps from slice to slice by
+    the smallest scale of all layers, and points in millimetres would make it stop
+    between slices that lie further apart. It is one unit for all axes, because point
+    sizes, and how they shrink away from their slice, know only one.
+    """
     rows = tuple(annotations)
+    unit = max(geometry.spacing)
     centres = lps_to_canvas(geometry, np.array([a.centre for a in rows]).reshape(-1, 3))
     return (
-        centres,
+        centres / unit,
         {
             **COMMON,
+            "scale": (unit,) * 3,
             "name": name,
-            "size": [a.diameter_mm for a in rows] or 10.0,
+            "size": [a.diameter_mm / unit for a in rows] or NEW_DIAMETER_MM / unit,
             "face_color": "transparent",
             "border_color": ANNOTATION_COLOUR,
-            "border_width": 0.05,
-            "border_width_is_relative": True,
+            "border_width": _BORDER_MM / unit,
+            "border_width_is_relative": False,
             "antialiasing": 0,
             "projection_mode": "rescale_spherical",
             "metadata": {KEY: AnnotationLayer(geometry, scan_id)},
         },
         "points",
+    )
+
+
+def preview_tuple(geometry: Geometry) -> LayerTuple:
+    """Return an empty preview of a mask as layer data."""
+    return (
+        # of one width however many nodules there come to be
+        np.zeros(geometry.shape, np.uint16),
+        {
+            **_placed(geometry),
+            "name": "preview",
+            "opacity": 0.4,
+            "metadata": {KEY: PreviewLayer(geometry)},
+        },
+        "labels",
     )
 
 
@@ -223,7 +266,8 @@ def _annotations(
     scan_id: str, centres: FloatArray, diameters: Sequence[float] | FloatArray
 ) -> tuple[Annotation, ...]:
     return tuple(
-        Annotation(scan_id, float(x), float(y), float(z), float(diameter))
+        # a table that was loaded and not changed is saved with the very same numbers
+        Annotation(scan_id, *(round(float(value), _DECIMALS) for value in (x, y, z, diameter)))
         for (x, y, z), diameter in zip(centres, diameters, strict=True)
     )
 
@@ -231,3 +275,8 @@ def _annotations(
 def is_annotations(layer: Layer | None) -> bool:
     """Whether a layer holds annotations of ours."""
     return isinstance(layer, Points) and isinstance(layer.metadata.get(KEY), AnnotationLayer)
+
+
+def is_preview(layer: Layer | None) -> bool:
+    """Whether a layer only shows what a mask would be."""
+    return isinstance(layer, Labels) and isinstance(layer.metadata.get(KEY), PreviewLayer)

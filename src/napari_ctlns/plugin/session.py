@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari import Viewer
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
+from napari.utils.events import disconnect_events
 from qtpy.QtCore import QObject, Signal
 
 from napari_ctlns.errors import CtlnsError
@@ -20,8 +21,10 @@ from napari_ctlns.findings import Annotation, Findings, Origin
 from napari_ctlns.jobs import control_run
 from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.annotating import make_editable
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
+from napari_ctlns.plugin.thick_slices import ThickSlices
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Volume
 
@@ -78,6 +81,7 @@ class Session(QObject):
         viewer.layers.selection.events.active.connect(self._activated)
         for name in ("inserted", "removed", "reordered"):
             getattr(viewer.layers.events, name).connect(self._layers_changed)
+        self._thick_slices = ThickSlices(viewer)
         for layer in viewer.layers:
             self._watch(layer)
         self._settle()
@@ -253,7 +257,7 @@ class Session(QObject):
         self._settle()
 
     def _removed(self, event: Any) -> None:
-        event.value.events.disconnect(self)
+        disconnect_events(event.value.events, self)
         self._settle()
 
     def _layers_changed(self, _event: Any = None) -> None:
@@ -280,6 +284,7 @@ class Session(QObject):
             layer.events.set_data.connect(self._on_redraw)
             self._steps[layer] = _undo_steps(layer)
         elif role == "annotations":
+            make_editable(layer)  # first: who hears of an edit may ask whether it can be undone
             layer.events.data.connect(self._on_edit)
             layer.events.size.connect(self._on_edit)
 
@@ -317,7 +322,7 @@ class Session(QObject):
 def _role(layer: Layer) -> Role | None:
     if of.scan_of(layer) is not None:
         return "scan"
-    if isinstance(layer, Labels) and layer.ndim == 3:
+    if isinstance(layer, Labels) and layer.ndim == 3 and not of.is_preview(layer):
         return "mask"
     return "annotations" if of.is_annotations(layer) else None
 
