@@ -209,8 +209,8 @@ def test_annotations_are_written_as_they_are_now(
 ) -> None:
     in_front.add_scan(volume)
     layer = in_front.add_annotations(annotations, volume)
-    layer.data = np.add(layer.data, (0, 0, 5.0))
-    layer.size = layer.size + 1
+    layer.data = np.add(layer.data, (0, 0, 5.0 / layer.scale[-1]))
+    layer.size = layer.size + 1 / layer.scale[-1]
     assert in_front.is_unsaved(layer)
     path = str(tmp_path / "annotations.csv")
     assert write_annotations(path, *layer.as_layer_data_tuple()[:2]) == [path]
