@@ -108,6 +108,7 @@ def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
         {
             **_placed(volume.geometry),
             "name": volume.scan_id or "CT",
+            "rgb": False,  # napari takes a last axis of 3 or 4 for colours
             "colormap": "gray",
             "contrast_limits": (window.low, window.high),
             # the thick slices by which annotations shrink must not blur the CT
