@@ -39,9 +39,10 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 
 @dataclass(frozen=True, eq=False)
 class ScanLayer:
-    """What the layer of a CT remembers: the scan it shows."""
+    """What the layer of a CT remembers: the scan it shows, and the HU that it spans."""
 
     volume: Volume
+    hu_range: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,10 @@ def _placed(geometry: Geometry) -> dict[str, Any]:
 
 
 def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
-    """Return a CT as layer data: HU from -1024 up, drawn through ``window``."""
+    """Return a CT as layer data: HU from -1024 up, drawn through ``window``.
+
+    For a large scan it takes a moment and is for a thread.
+    """
     return (
         displayed(volume),
         {
@@ -113,7 +117,7 @@ def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
             "contrast_limits": (window.low, window.high),
             # the thick slices by which annotations shrink must not blur the CT
             "projection_mode": "none",
-            "metadata": {KEY: ScanLayer(volume)},
+            "metadata": {KEY: ScanLayer(volume, display_range(volume))},
         },
         "image",
     )

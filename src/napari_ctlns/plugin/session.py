@@ -140,7 +140,7 @@ class Session(QObject):
 
     def add_scan(self, volume: Volume, window: Window = PRESETS["lung"]) -> Image:
         """Add a CT and work on it."""
-        return self._add(of.scan_tuple(volume, window))
+        return self.add(of.scan_tuple(volume, window))
 
     def add_mask(
         self,
@@ -166,7 +166,7 @@ class Session(QObject):
         for label, probability in (probabilities or {}).items():
             uid = findings.of_label(label).uid
             findings = findings.change(uid, probability=probability)
-        layer = self._add(of.mask_tuple(mask, name, findings))
+        layer = self.add(of.mask_tuple(mask, name, findings))
         self._unsaved.add(layer)
         self.unsaved_changed.emit()
         return layer
@@ -175,9 +175,10 @@ class Session(QObject):
         self, annotations: tuple[Annotation, ...], volume: Volume, name: str = "annotations"
     ) -> Points:
         """Add annotations of a scan as points, and work on them."""
-        return self._add(of.annotations_tuple(annotations, volume.geometry, volume.scan_id, name))
+        return self.add(of.annotations_tuple(annotations, volume.geometry, volume.scan_id, name))
 
-    def _add(self, data: of.LayerTuple) -> Any:
+    def add(self, data: of.LayerTuple) -> Any:
+        """Add layer data of ours, which a thread may have made, and work on the layer."""
         layer = Layer.create(*data)
         self.viewer.add_layer(layer)
         self.choose(layer)
@@ -270,11 +271,10 @@ class Session(QObject):
     def _watch(self, layer: Layer) -> None:
         layer.events.name.connect(self._layers_changed)
         role = _role(layer)
-        volume = of.scan_of(layer)
-        if volume is not None:
+        if of.scan_of(layer) is not None:
             # with napari's default the patient would be mirrored in 3D
             self.viewer.scene.camera.orientation = ("away", "down", "right")
-            low, high = of.display_range(volume)
+            low, high = layer.metadata[of.KEY].hu_range
             black, white = layer.contrast_limits
             layer.contrast_limits_range = (min(low, black), max(high, white))
             layer.locked = True
