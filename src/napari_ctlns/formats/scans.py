@@ -85,7 +85,7 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
     if not path.exists():
         raise ScanError(f"no such file or folder: {path}; check the name")
     if path.is_dir():
-        images = [ScanFile(p) for p in visible_files(path) if extension(p) and not _is_mask(p)]
+        images = [ScanFile(p) for p in visible_files(path) if extension(p) and not is_mask_file(p)]
         found = [ScanFile(s.folder, s.uid) for s in list_series(path).series]
         return sorted([*images, *found], key=lambda scan: (str(scan.path), scan.series or ""))
     if _is_image(path):
@@ -98,7 +98,8 @@ def _is_image(path: Path) -> bool:
     return path.is_file() and (extension(path) != "" or not is_dicom(path))
 
 
-def _is_mask(path: Path) -> bool:
+def is_mask_file(path: Path) -> bool:
+    """Whether an image file holds unsigned integers: HU need a sign, so these are labels."""
     try:
         layout = image_layout(path)
     except ScanError:
