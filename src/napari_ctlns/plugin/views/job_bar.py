@@ -57,6 +57,7 @@ class JobBar(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setMaximumHeight(8)
+        self._bar.setMinimumWidth(24)  # the words beside it need the room
         self._left = QLabel()
         self.status = QLabel()
         self.status.setWordWrap(True)
@@ -197,7 +198,8 @@ class Pace:
             return ""
         total = f" of {newest.total:g}" if newest.total else ""
         left = self.seconds_left()
-        return f"{newest.done:g}{total} {newest.unit}" + (
+        units = newest.unit if newest.unit.endswith("s") else f"{newest.unit}s"
+        return f"{newest.done:g}{total} {units}" + (
             f", {duration(left)} left" if left else ""
         )
 
