@@ -106,6 +106,17 @@ def test_the_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None
     assert pace.in_words() == "0 of 3 scans"
 
 
+def test_work_that_cannot_tell_how_far_it_is_tells_how_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("napari_ctlns.plugin.views.job_bar.time.monotonic", lambda: now)
+    pace = Pace()
+    assert pace.in_words() == ""
+    now = 112.0
+    assert pace.in_words() == "12 s so far"
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.2, "1 s"), (59, "59 s"), (150, "2 min"), (3900, "1 h 05 min")]
 )
