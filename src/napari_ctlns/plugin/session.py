@@ -22,6 +22,7 @@ from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
+from napari_ctlns.plugin.measuring import edited_since
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Volume
 
@@ -217,7 +218,7 @@ class Session(QObject):
         """
         mask = of.mask_of(layer, self.volume_under(layer))
         findings = of.findings_of(layer).follow_labels(table["label"].tolist())
-        of.keep_findings(layer, findings, mask)
+        of.keep_findings(layer, edited_since(findings, self._tables.get(layer), table), mask)
         self._tables[layer] = table
         self._measured_at[layer] = self.edits(layer) if edits is None else edits
         self.measured.emit(layer)
