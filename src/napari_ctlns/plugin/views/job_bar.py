@@ -199,9 +199,7 @@ class Pace:
         total = f" of {newest.total:g}" if newest.total else ""
         left = self.seconds_left()
         units = newest.unit if newest.unit.endswith("s") else f"{newest.unit}s"
-        return f"{newest.done:g}{total} {units}" + (
-            f", {duration(left)} left" if left else ""
-        )
+        return f"{newest.done:g}{total} {units}" + (f", {duration(left)} left" if left else "")
 
 
 def duration(seconds: float) -> str:
