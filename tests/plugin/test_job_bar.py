@@ -95,15 +95,26 @@ def test_failure_is_told_in_words(bar: JobBar) -> None:
 def test_the_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("napari_ctlns.plugin.views.job_bar.time.monotonic", lambda: now)
-    pace = Pace().at(Progress(done=0, total=10, unit="windows"))
+    pace = Pace().at(Progress(done=0, total=10, unit="window"))
     assert pace.seconds_left() is None
     now = 104.0
-    pace = pace.at(Progress(done=2, total=10, unit="windows"))
+    pace = pace.at(Progress(done=2, total=10, unit="window"))
     assert pace.seconds_left() == pytest.approx(16)
     now = 105.0
     assert pace.in_words() == "2 of 10 windows, 15 s left"
     pace = pace.at(Progress(done=0, total=3, unit="scans"))
     assert pace.in_words() == "0 of 3 scans"
+
+
+def test_work_that_cannot_tell_how_far_it_is_tells_how_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("napari_ctlns.plugin.views.job_bar.time.monotonic", lambda: now)
+    pace = Pace()
+    assert pace.in_words() == ""
+    now = 112.0
+    assert pace.in_words() == "12 s so far"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,33 @@ def test_a_table_is_stale_after_a_stroke(model_session: Session, volume: Volume)
     assert model_session.is_stale(layer)
 
 
+def test_a_table_of_an_older_state_is_stale_from_the_start(
+    model_session: Session, volume: Volume
+) -> None:
+    from napari_ctlns.measurement import measure
+
+    mask = volume.mask((volume.array == 60).astype(np.uint8))
+    layer = model_session.add_mask(mask, "mask")
+    seen = model_session.edits(layer)
+    table = measure(mask, volume)
+    layer.paint((5, 10, 10), 2)
+    model_session.keep_table(layer, table, seen)
+    assert model_session.is_stale(layer)
+
+
+def test_picking_and_recolouring_labels_is_told(model_session: Session, volume: Volume) -> None:
+    layer = model_session.add_mask(volume.mask(np.zeros(volume.geometry.shape, np.uint8)), "mask")
+    picked, recoloured = [], []
+    model_session.label_picked.connect(picked.append)
+    model_session.recoloured.connect(recoloured.append)
+    layer.selected_label = 3
+    assert picked == [layer]
+    assert recoloured == []
+    layer.new_colormap()
+    assert recoloured
+    assert set(recoloured) == {layer}
+
+
 def test_annotations_stand_where_they_are(
     model_session: Session, volume: Volume, annotations: tuple[Annotation, ...]
 ) -> None:

@@ -34,6 +34,7 @@ _BORDER_MM = 0.6
 _DECIMALS = 9
 
 Box = tuple[slice, ...]
+Colour = tuple[float, float, float, float]
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 
@@ -243,6 +244,18 @@ def findings_of(layer: Labels) -> Findings:
 def keep_findings(layer: Labels, findings: Findings, mask: Volume) -> None:
     """Let a labels layer remember its findings, and the grid of ``mask``, which it shows."""
     layer.metadata[KEY] = MaskLayer(mask.geometry, mask.scan_id, mask.patient_id, findings)
+
+
+def colours_of_labels(layer: Labels, labels: Sequence[int]) -> dict[int, Colour]:
+    """Return the colours (red, green, blue, alpha; 0 to 1) in which labels are drawn."""
+    # also where only the selected label is shown at the moment
+    colours = layer.colormap.model_copy(update={"use_selection": False}).map(
+        np.asarray(labels, int)
+    )
+    return {
+        label: (float(red), float(green), float(blue), float(alpha))
+        for label, (red, green, blue, alpha) in zip(labels, colours, strict=True)
+    }
 
 
 def annotations_of_layer(layer: Points, scan: Volume | None = None) -> tuple[Annotation, ...]:

@@ -24,6 +24,7 @@ from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.annotating import make_editable
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
+from napari_ctlns.plugin.measuring import edited_since
 from napari_ctlns.plugin.thick_slices import ThickSlices
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Volume
@@ -47,10 +48,16 @@ class Session(QObject):
         The voxels of a labels layer, or the points of annotations, changed (the layer).
     measured
         There is a new nodule table of a labels layer (the layer).
+    label_picked
+        Another label of a labels layer is painted with now (the layer).
+    recoloured
+        A labels layer has other colours (the layer).
     unsaved_changed
         Something was edited or saved.
     run_changed, model_changed
         Another training is watched, another model is chosen (the folder).
+    closed
+        The window closes: work that belongs to it has ended or is to end now.
     """
 
     layers_changed = Signal()
@@ -59,9 +66,12 @@ class Session(QObject):
     annotations_changed = Signal()
     edited = Signal(object)
     measured = Signal(object)
+    label_picked = Signal(object)
+    recoloured = Signal(object)
     unsaved_changed = Signal()
     run_changed = Signal(object)
     model_changed = Signal(object)
+    closed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
@@ -69,7 +79,8 @@ class Session(QObject):
         self._chosen: dict[Role, weakref.ref[Layer]] = {}
         self._shown: dict[Role, Layer | None] = {"scan": None, "mask": None, "annotations": None}
         self._tables: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
-        self._stale: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self._edits: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
+        self._measured_at: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._steps: weakref.WeakKeyDictionary[Layer, tuple[int, int]] = weakref.WeakKeyDictionary()
         self._child: ChildProcess | None = None
@@ -190,16 +201,31 @@ class Session(QObject):
         """Return the newest nodule table of a labels layer."""
         return self._tables.get(layer)
 
+    def edits(self, layer: Layer) -> int:
+        """Return how often a layer was edited; work on a copy of it notes what it saw."""
+        return self._edits.get(layer, 0)
+
     def is_stale(self, layer: Layer) -> bool:
         """Whether a labels layer was edited since its table was made."""
-        return layer in self._stale
+        return self.edits(layer) != self._measured_at.get(layer, 0)
 
-    def keep_table(self, layer: Labels, table: "pd.DataFrame") -> None:
-        """Remember a nodule table, and let the layer's findings follow its labels."""
+    def keep_table(self, layer: Labels, table: "pd.DataFrame", edits: int | None = None) -> None:
+        """Remember a nodule table, and let the layer's findings follow its labels.
+
+        Parameters
+        ----------
+        layer
+            Whose nodules were measured.
+        table
+            One row for each of its labels.
+        edits
+            What `edits` was when they were measured; None: nothing was edited since.
+        """
         mask = of.mask_of(layer, self.volume_under(layer))
-        of.keep_findings(layer, of.findings_of(layer).follow(mask.array), mask)
+        findings = of.findings_of(layer).follow_labels(table["label"].tolist())
+        of.keep_findings(layer, edited_since(findings, self._tables.get(layer), table), mask)
         self._tables[layer] = table
-        self._stale.discard(layer)
+        self._measured_at[layer] = self.edits(layer) if edits is None else edits
         self.measured.emit(layer)
 
     def is_unsaved(self, layer: Layer) -> bool:
@@ -245,6 +271,7 @@ class Session(QObject):
         """End the work that is not to outlive the window."""
         if self._child is not None:
             self._child.close()
+        self.closed.emit()
 
     def choose_model(self, model: Path | None) -> None:
         """Let the panels predict with this model."""
@@ -282,6 +309,8 @@ class Session(QObject):
             layer.events.paint.connect(self._on_edit)  # strokes
             layer.events.data.connect(self._on_edit)  # another array
             layer.events.set_data.connect(self._on_redraw)
+            layer.events.selected_label.connect(self._on_pick)
+            layer.events.colormap.connect(self._on_colours)
             self._steps[layer] = _undo_steps(layer)
         elif role == "annotations":
             make_editable(layer)  # first: who hears of an edit may ask whether it can be undone
@@ -290,7 +319,7 @@ class Session(QObject):
 
     def _on_edit(self, event: Any) -> None:
         layer = event.source
-        self._stale.add(layer)
+        self._edits[layer] = self.edits(layer) + 1
         if layer not in self._unsaved:
             self._unsaved.add(layer)
             self.unsaved_changed.emit()
@@ -302,6 +331,12 @@ class Session(QObject):
         before, self._steps[layer] = self._steps.get(layer), _undo_steps(layer)
         if self._steps[layer] != before:
             self._on_edit(event)
+
+    def _on_pick(self, event: Any) -> None:
+        self.label_picked.emit(event.source)
+
+    def _on_colours(self, event: Any) -> None:
+        self.recoloured.emit(event.source)
 
     def _settle(self) -> None:
         """Work on what was chosen last and is still there, else on what is on top."""

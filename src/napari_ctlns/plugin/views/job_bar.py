@@ -58,6 +58,9 @@ class JobBar(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setMaximumHeight(8)
+        # never "busy": where the canvas is drawn by software, that animation takes a whole core
+        self._bar.setRange(0, _STEPS)
+        self._bar.setMinimumWidth(24)  # the words beside it need the room
         self._left = QLabel()
         self.status = QLabel()
         self.status.setWordWrap(True)
@@ -76,7 +79,7 @@ class JobBar(QWidget):
         """Show this work until it is over."""
         self._work = work
         self._pace = Pace()
-        self._bar.setRange(0, 0)
+        self._bar.setValue(0)
         self._left.setText("")
         self.say("")
         self.cancel.setText("Cancel")
@@ -127,11 +130,8 @@ class JobBar(QWidget):
             self._end(event)
 
     def _draw(self, event: Progress) -> None:
-        if event.total:
-            self._bar.setRange(0, _STEPS)
-            self._bar.setValue(round(_STEPS * min(event.done / event.total, 1)))
-        else:
-            self._bar.setRange(0, 0)
+        share = min(event.done / event.total, 1) if event.total else 0
+        self._bar.setValue(round(_STEPS * share))
         self._show_time()
 
     def _show_time(self) -> None:
@@ -200,12 +200,12 @@ class Pace:
         """Say how far it is and how long it takes yet."""
         newest = self._newest
         if newest is None:
-            return ""
+            so_far = time.monotonic() - self._began
+            return "" if so_far < 1 else f"{duration(so_far)} so far"
         total = f" of {newest.total:g}" if newest.total else ""
         left = self.seconds_left()
-        return f"{newest.done:g}{total} {newest.unit}" + (
-            f", {duration(left)} left" if left else ""
-        )
+        units = newest.unit if newest.unit.endswith("s") else f"{newest.unit}s"
+        return f"{newest.done:g}{total} {units}" + (f", {duration(left)} left" if left else "")
 
 
 def duration(seconds: float) -> str:

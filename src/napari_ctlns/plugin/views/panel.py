@@ -28,6 +28,16 @@ class Panel(QWidget):
         """Add a widget as wide as the panel."""
         self._rows.addWidget(widget, stretch)
 
+    def add_body(self, widget: QWidget) -> None:
+        """Add a widget that takes all the room between the rows and the foot.
+
+        It scrolls itself, so the rows do not: two of them, one in the other, are a nuisance.
+        """
+        self._whole.replaceWidget(self._area, self._area.takeWidget())
+        self._area.deleteLater()
+        self._whole.setStretch(0, 0)
+        self._whole.addWidget(widget, 1)
+
     def add_form(self, rows: dict[str, QWidget]) -> QFormLayout:
         """Add widgets with their names before them."""
         box = QWidget()
