@@ -60,7 +60,7 @@ def tick(box: QAbstractButton, qtbot: QtBot) -> None:
 
 def finish(panel: AnnotationsPanel, qtbot: QtBot) -> str:
     qtbot.waitUntil(lambda: not panel.job_bar.working, timeout=20000)
-    return str(panel.job_bar.status.text())
+    return str(panel.job_bar.said)
 
 
 def click_cell(panel: AnnotationsPanel, row: int, column: int, qtbot: QtBot) -> None:

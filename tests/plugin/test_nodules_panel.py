@@ -123,7 +123,7 @@ def test_a_mask_is_measured_the_first_time_it_is_shown(
     pd.testing.assert_frame_equal(table, measure(mask, volume))
     assert rows(panel) == 2
     assert panel.table.isVisible()
-    assert panel.job_bar.status.text() == "2 nodules measured"
+    assert panel.job_bar.said == "2 nodules measured"
     assert panel.job_bar.button.text() == "Measure again"
 
 
@@ -201,7 +201,7 @@ def test_labels_beside_the_scan_are_refused_in_words(
     far = Labels(np.ones((4, 4, 4), np.uint8), translate=(900, 900, 900), units="mm")
     model_session.viewer.add_layer(far)
     rest(panel, qtbot)
-    assert "lies beside the scan" in panel.job_bar.status.text()
+    assert "lies beside the scan" in panel.job_bar.said
     assert panel.job_bar.status.property("trouble")
     assert panel.empty.text() == "Not measured yet."
 
@@ -252,7 +252,7 @@ def test_a_mask_is_saved_and_known_to_be(
     qtbot.mouseClick(panel.save_mask, Qt.MouseButton.LeftButton)
     rest(panel, qtbot)
     path = tmp_path / "mask.nii.gz"
-    assert panel.job_bar.status.text() == f"Saved {path}"
+    assert panel.job_bar.said == f"Saved {path}"
     assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), layer.data)
     assert not model_session.is_unsaved(layer)
     assert not panel.signs.isVisible()
@@ -303,10 +303,10 @@ def test_a_place_that_cannot_be_written_is_told_and_the_session_goes_on(
     dialog(monkeypatch, tmp_path / "file" / "mask.mha")
     qtbot.mouseClick(panel.save_mask, Qt.MouseButton.LeftButton)
     rest(panel, qtbot)
-    assert "cannot write" in panel.job_bar.status.text()
+    assert "cannot write" in panel.job_bar.said
     assert model_session.is_unsaved(layer)
     measure_again(panel, qtbot)
-    assert panel.job_bar.status.text() == "2 nodules measured"
+    assert panel.job_bar.said == "2 nodules measured"
 
 
 def test_a_dialog_that_is_cancelled_does_nothing(

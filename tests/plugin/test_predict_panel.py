@@ -94,7 +94,7 @@ def run(panel: PredictPanel, qtbot: QtBot) -> None:
 
 def over(panel: PredictPanel, qtbot: QtBot) -> str:
     qtbot.waitUntil(lambda: not panel.job_bar.working, timeout=LONG)
-    return str(panel.job_bar.status.text())
+    return str(panel.job_bar.said)
 
 
 def until_windows(panel: PredictPanel, qtbot: QtBot) -> None:

@@ -70,7 +70,7 @@ def kinds(viewer: ViewerModel) -> list[str]:
 
 
 def said(panel: ScanPanel) -> str:
-    return str(panel.job_bar.status.text()).replace("\u200b", "")
+    return str(panel.job_bar.said)
 
 
 def read(qtbot: QtBot, panel: ScanPanel, ask: Callable[[], object]) -> None:

@@ -34,6 +34,8 @@ class JobBar(QWidget):
 
     Attributes
     ----------
+    said
+        The line of words that is shown.
     start_clicked
         The primary button was clicked.
     ended
@@ -48,6 +50,7 @@ class JobBar(QWidget):
         self._work: Work | None = None
         self._why_not = ""
         self._tooltip = tooltip
+        self.said = ""
         self._pace = Pace()
         self.button = QPushButton(start)
         self.button.setToolTip(tooltip)
@@ -90,7 +93,9 @@ class JobBar(QWidget):
 
     def say(self, words: str, trouble: bool = False) -> None:
         """Show one line of words; ``trouble`` draws it as a warning."""
+        self.said = words
         self.status.setText(_breakable(words))
+        self.status.setToolTip(words)
         self.status.setProperty("trouble", trouble)
         self.status.setStyleSheet("color: #d55e00;" if trouble else "")
 
