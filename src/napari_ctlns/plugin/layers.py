@@ -112,7 +112,7 @@ def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
         displayed(volume),
         {
             **_placed(volume.geometry),
-            "name": volume.scan_id or "CT",
+            "name": volume.title,
             "rgb": False,  # napari takes a last axis of 3 or 4 for colours
             "colormap": "gray",
             "contrast_limits": (window.low, window.high),

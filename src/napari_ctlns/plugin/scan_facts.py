@@ -45,7 +45,7 @@ def facts_of(volume: Volume) -> ScanFacts:
     uid = source.series_uid
     return ScanFacts(
         rows={
-            "Name": _name(volume),
+            "Name": volume.title,
             "Size": f"{_three(geometry.shape)} voxels",
             "Extent": f"{_three(geometry.size_mm)} mm",
             "Spacing": f"{_three(geometry.spacing)} mm",
@@ -69,14 +69,6 @@ _FORMATS = {
     "nrrd": "NRRD",
     "memory": "in memory",
 }
-
-
-def _name(volume: Volume) -> str:
-    path = volume.source.path
-    if path is None:
-        return volume.scan_id or "no name"
-    # folders of slices are often all called alike
-    return "/".join(path.parts[-2:]) if volume.source.format == "dicom" else path.name
 
 
 def _three(numbers: tuple[float, float, float]) -> str:
