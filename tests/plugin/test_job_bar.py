@@ -122,3 +122,9 @@ def test_work_that_cannot_tell_how_far_it_is_tells_how_long(
 )
 def test_times_are_said_as_a_person_would(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_long_name_goes_on_in_the_next_line(bar: JobBar) -> None:
+    line = bar.status.fontMetrics().height()
+    bar.say("1.2.840.113619." * 20)
+    assert bar.status.heightForWidth(280) > 4 * line

@@ -1,4 +1,4 @@
-"""Going to a place in the canvas."""
+"""Going to a place in the scan."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,19 @@ from napari.components import ViewerModel
 
 
 def go_to(viewer: ViewerModel, point_mm: Sequence[float]) -> None:
-    """Show the slice through a point and centre the camera on it; the zoom stays.
+    """Show the slice of a point, with the point in the middle.
 
     Parameters
     ----------
     viewer
-        Shows at least one layer in millimetres.
+        Whose slices and camera to move; the zoom stays.
     point_mm
-        Canvas millimetres (z, y, x).
+        Canvas millimetres (z, y, x), see `layers`.
     """
     dims = viewer.dims
-    # layers with more axes than ours, time for instance, have them before (z, y, x)
-    first = dims.ndim - len(point_mm)
-    dims.set_point(range(first, dims.ndim), [float(v) for v in point_mm])
-    centre = [float(point_mm[axis - first]) for axis in dims.displayed if axis >= first]
-    camera = viewer.scene.camera
-    camera.center = (*camera.center[: len(camera.center) - len(centre)], *centre)
+    first = dims.ndim - 3
+    if first < 0:
+        return  # nothing three-dimensional is open
+    # for the axes on show too: the point is then in sight when the view is turned
+    dims.set_point(range(first, dims.ndim), [float(value) for value in point_mm])
+    viewer.scene.camera.center = tuple(dims.point[axis] for axis in dims.displayed)

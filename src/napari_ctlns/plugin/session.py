@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari import Viewer
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
+from napari.utils.events import disconnect_events
 from qtpy.QtCore import QObject, Signal
 
 from napari_ctlns.errors import CtlnsError
@@ -20,9 +21,11 @@ from napari_ctlns.findings import Annotation, Findings, Origin
 from napari_ctlns.jobs import control_run
 from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.annotating import make_editable
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
 from napari_ctlns.plugin.measuring import edited_since
+from napari_ctlns.plugin.thick_slices import ThickSlices
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Volume
 
@@ -89,6 +92,7 @@ class Session(QObject):
         viewer.layers.selection.events.active.connect(self._activated)
         for name in ("inserted", "removed", "reordered"):
             getattr(viewer.layers.events, name).connect(self._layers_changed)
+        self._thick_slices = ThickSlices(viewer)
         for layer in viewer.layers:
             self._watch(layer)
         self._settle()
@@ -147,7 +151,7 @@ class Session(QObject):
 
     def add_scan(self, volume: Volume, window: Window = PRESETS["lung"]) -> Image:
         """Add a CT and work on it."""
-        return self._add(of.scan_tuple(volume, window))
+        return self.add(of.scan_tuple(volume, window))
 
     def add_mask(
         self,
@@ -173,7 +177,7 @@ class Session(QObject):
         for label, probability in (probabilities or {}).items():
             uid = findings.of_label(label).uid
             findings = findings.change(uid, probability=probability)
-        layer = self._add(of.mask_tuple(mask, name, findings))
+        layer = self.add(of.mask_tuple(mask, name, findings))
         self._unsaved.add(layer)
         self.unsaved_changed.emit()
         return layer
@@ -182,9 +186,10 @@ class Session(QObject):
         self, annotations: tuple[Annotation, ...], volume: Volume, name: str = "annotations"
     ) -> Points:
         """Add annotations of a scan as points, and work on them."""
-        return self._add(of.annotations_tuple(annotations, volume.geometry, volume.scan_id, name))
+        return self.add(of.annotations_tuple(annotations, volume.geometry, volume.scan_id, name))
 
-    def _add(self, data: of.LayerTuple) -> Any:
+    def add(self, data: of.LayerTuple) -> Any:
+        """Add layer data of ours, which a thread may have made, and work on the layer."""
         layer = Layer.create(*data)
         self.viewer.add_layer(layer)
         self.choose(layer)
@@ -280,7 +285,7 @@ class Session(QObject):
         self._settle()
 
     def _removed(self, event: Any) -> None:
-        event.value.events.disconnect(self)
+        disconnect_events(event.value.events, self)
         self._settle()
 
     def _layers_changed(self, _event: Any = None) -> None:
@@ -293,11 +298,10 @@ class Session(QObject):
     def _watch(self, layer: Layer) -> None:
         layer.events.name.connect(self._layers_changed)
         role = _role(layer)
-        volume = of.scan_of(layer)
-        if volume is not None:
+        if of.scan_of(layer) is not None:
             # with napari's default the patient would be mirrored in 3D
             self.viewer.scene.camera.orientation = ("away", "down", "right")
-            low, high = of.display_range(volume)
+            low, high = layer.metadata[of.KEY].hu_range
             black, white = layer.contrast_limits
             layer.contrast_limits_range = (min(low, black), max(high, white))
             layer.locked = True
@@ -309,6 +313,7 @@ class Session(QObject):
             layer.events.colormap.connect(self._on_colours)
             self._steps[layer] = _undo_steps(layer)
         elif role == "annotations":
+            make_editable(layer)  # first: who hears of an edit may ask whether it can be undone
             layer.events.data.connect(self._on_edit)
             layer.events.size.connect(self._on_edit)
 
@@ -352,7 +357,7 @@ class Session(QObject):
 def _role(layer: Layer) -> Role | None:
     if of.scan_of(layer) is not None:
         return "scan"
-    if isinstance(layer, Labels) and layer.ndim == 3:
+    if isinstance(layer, Labels) and layer.ndim == 3 and not of.is_preview(layer):
         return "mask"
     return "annotations" if of.is_annotations(layer) else None
 

@@ -1,5 +1,6 @@
 """The foot of a panel: its primary button, progress with time left, and one line of words."""
 
+import re
 import time
 
 from qtpy.QtCore import QTimer, Signal
@@ -89,7 +90,7 @@ class JobBar(QWidget):
 
     def say(self, words: str, trouble: bool = False) -> None:
         """Show one line of words; ``trouble`` draws it as a warning."""
-        self.status.setText(words)
+        self.status.setText(_breakable(words))
         self.status.setProperty("trouble", trouble)
         self.status.setStyleSheet("color: #d55e00;" if trouble else "")
 
@@ -162,6 +163,11 @@ class JobBar(QWidget):
     def _settle_button(self) -> None:
         self.button.setEnabled(not self._why_not and not self.working)
         self.button.setToolTip(self._why_not or self._tooltip)
+
+
+def _breakable(words: str) -> str:
+    """Let series UIDs and paths go on in the next line, at places nobody sees."""
+    return re.sub(r"\S{24}(?=\S)", "\\g<0>\u200b", words)
 
 
 class Pace:
