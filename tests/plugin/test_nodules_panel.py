@@ -252,7 +252,7 @@ def test_a_mask_is_saved_and_known_to_be(
     qtbot.mouseClick(panel.save_mask, Qt.MouseButton.LeftButton)
     rest(panel, qtbot)
     path = tmp_path / "mask.nii.gz"
-    assert panel.job_bar.status.text() == f"Saved {path}"
+    assert panel.job_bar.status.text().replace("\u200b", "") == f"Saved {path}"
     assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), layer.data)
     assert not model_session.is_unsaved(layer)
     assert not panel.signs.isVisible()
