@@ -21,7 +21,7 @@ from napari_ctlns.plugin.predicting import Choice, describe_model, recent_models
 from napari_ctlns.plugin.prediction import Prediction, running_prediction
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
-from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.job_bar import JobBar, breakable
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel, form_layout
 from napari_ctlns.plugin.work import ThreadWork, one_step
@@ -156,7 +156,7 @@ class PredictPanel(Panel):
             except ModelError as error:
                 words, trouble = str(error), True
         self.model.setEditText("" if model is None else str(model))
-        self.facts.setText(words)
+        self.facts.setText(breakable(words))
         self.facts.setStyleSheet("color: #d55e00;" if trouble else "")
         if self._card is not None:
             self.threshold.setValue(self._card.recipe.inference.threshold)

@@ -94,7 +94,7 @@ class JobBar(QWidget):
     def say(self, words: str, trouble: bool = False) -> None:
         """Show one line of words; ``trouble`` draws it as a warning."""
         self.said = words
-        self.status.setText(_breakable(words))
+        self.status.setText(breakable(words))
         self.status.setToolTip(words)
         self.status.setProperty("trouble", trouble)
         self.status.setStyleSheet("color: #d55e00;" if trouble else "")
@@ -170,7 +170,7 @@ class JobBar(QWidget):
         self.button.setToolTip(self._why_not or self._tooltip)
 
 
-def _breakable(words: str) -> str:
+def breakable(words: str) -> str:
     """Let series UIDs and paths go on in the next line, at places nobody sees."""
     return re.sub(r"\S{24}(?=\S)", "\\g<0>\u200b", words)
 
