@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 MASK_FILES = ("NIfTI (*.nii.gz *.nii)", "MetaImage (*.mha *.mhd)", "NRRD (*.nrrd)")
 TABLE_FILES = ("CSV (*.csv)", "JSON (*.json)")
-_WIDTH = 390
+_WIDTH = 390  # the usual columns side by side
 _NO_LAYER = "No labels layer yet: predict, make a mask from annotations, or add one to paint in."
 _NO_SCAN = "Open the scan first: HU are measured in it"
 _EMPTY = "No nodules yet: paint one, predict, or make a mask from annotations."
