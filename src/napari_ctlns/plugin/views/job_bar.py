@@ -117,7 +117,8 @@ class JobBar(QWidget):
     def _hear(self, event: Event) -> None:
         if isinstance(event, Progress):
             self._pace = self._pace.at(event)
-            self._draw(event)
+            self._draw_bar(event)
+            self._show_time()
         elif isinstance(event, Started):
             self.say(event.title)
         elif isinstance(event, Log):
@@ -125,13 +126,12 @@ class JobBar(QWidget):
         elif isinstance(event, Finished | Failed):
             self._end(event)
 
-    def _draw(self, event: Progress) -> None:
+    def _draw_bar(self, event: Progress) -> None:
         if event.total:
             self._bar.setRange(0, _STEPS)
             self._bar.setValue(round(_STEPS * min(event.done / event.total, 1)))
         else:
             self._bar.setRange(0, 0)
-        self._show_time()
 
     def _show_time(self) -> None:
         self._left.setText(self._pace.in_words())
