@@ -1,6 +1,7 @@
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from napari_ctlns.volume import Geometry, Volume
+from napari_ctlns.volume import Geometry, Source, Volume
 
 ORIENTATIONS = [
     np.eye(3)[:, list(order)] * signs
@@ -134,3 +135,14 @@ def test_hu_of_unsigned_voxels_stays():
 def test_an_array_must_fit_its_geometry():
     with pytest.raises(ValueError, match="differ"):
         Volume(np.zeros((2, 2, 2)), Geometry((2, 2, 3)))
+
+
+def test_a_volume_is_known_by_its_file_or_its_folders():
+    volume = Volume(np.zeros((1, 1, 1), np.int16), Geometry((1, 1, 1)), scan_id="1.2.3")
+    assert volume.title == "1.2.3"
+    for path, form, title in (
+        ("scans/1.2.3.mhd", "mhd", "1.2.3.mhd"),
+        ("patient/ct", "dicom", "patient/ct"),
+    ):
+        source = Source(Path(path), form)
+        assert replace(volume, source=source).title == title

@@ -37,5 +37,9 @@ class RunError(CtlnsError):
     """A training run cannot start, go on, or be watched."""
 
 
+class ProjectError(CtlnsError):
+    """A project file is damaged, or none, or of a newer version."""
+
+
 class OutputError(CtlnsError):
     """A result cannot be written where it was asked for."""

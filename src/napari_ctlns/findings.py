@@ -58,7 +58,7 @@ class Finding(BaseModel):
     parents
         Findings it was split from or merged of; the history of its identity.
     probability
-        The model's highest probability in it, where a model found it.
+        The mean of the model's probability over it, as it was when a model found it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -160,7 +160,16 @@ class Findings(BaseModel):
 
     def follow(self, mask: npt.NDArray[np.integer], origin: Origin = "hand") -> "Findings":
         """Match with the labels present in ``mask``: new ones come, vanished ones lose theirs."""
-        present = {int(label) for label in np.unique(mask) if label}
+        present: set[int] = set()
+        # of a scan few voxels are labelled, and a plane fits into the processor's cache
+        for plane in mask:
+            if plane.any():
+                present.update(np.unique(plane[plane != 0]).tolist())
+        return self.follow_labels(present, origin)
+
+    def follow_labels(self, labels: Iterable[int], origin: Origin = "hand") -> "Findings":
+        """Do the same where the labels of the mask are known already."""
+        present = {int(label) for label in labels}
         kept = [
             f if f.label is None or f.label in present else f.model_copy(update={"label": None})
             for f in self.items

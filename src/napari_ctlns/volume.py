@@ -239,6 +239,15 @@ class Volume:
             message = f"array {self.array.shape} and geometry {self.geometry.shape} differ"
             raise ValueError(message)
 
+    @property
+    def title(self) -> str:
+        """What a person knows it by: its file, or the last two folders of a DICOM series."""
+        path = self.source.path
+        if path is None:
+            return self.scan_id or "no name"
+        # folders of slices are often all called alike
+        return "/".join(path.parts[-2:]) if self.source.format == "dicom" else path.name
+
     def hu(self) -> npt.NDArray[Any]:
         """Return a copy of a CT in which padding, out-of-field values and NaN are -1024 HU."""
         if np.issubdtype(self.array.dtype, np.integer) and np.iinfo(self.array.dtype).min > AIR_HU:

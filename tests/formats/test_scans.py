@@ -36,6 +36,7 @@ def test_two_series_in_one_folder_are_two_scans(tmp_path, write_series, position
     two = write_series(tmp_path, stored[:2], positions(2))
     found = find_scans(tmp_path)
     assert found == [ScanFile(tmp_path, uid) for uid in sorted([one, two])]
+    assert {f.series: f.title for f in found} == {one: "CT, 3 slices", two: "CT, 2 slices"}
     assert {read_scan(f.path, series=f.series).scan_id for f in found} == {one, two}
 
 

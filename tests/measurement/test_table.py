@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from napari_ctlns.errors import MaskError, OutputError
-from napari_ctlns.measurement import COLUMNS, measure, write_table
+from napari_ctlns.measurement import COLUMNS, measure, read_table, write_table
 from napari_ctlns.resampling import from_sitk_geometry, to_sitk
 from napari_ctlns.volume import Geometry, Volume
 
@@ -151,6 +151,25 @@ def test_csv_and_json_say_the_same(tmp_path, mask, scan):
     assert rows[0]["mean_probability"] is None
     assert rows[2]["touches_border"] is True
     assert rows[0]["long_axis_mm"] == pytest.approx(table["long_axis_mm"][0], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["nodules.csv", "nodules.json"])
+def test_what_was_written_is_read_back(tmp_path, mask, scan, name):
+    table = measure(mask, scan)
+    for rows in (table, table.iloc[:0]):
+        write_table(rows, tmp_path / name)
+        pd.testing.assert_frame_equal(read_table(tmp_path / name), rows, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.json", "[{]"), ("a.json", '{"label": 1}'), ("a.csv", "x,y\n1,2\n")]
+)
+def test_what_is_no_table_is_refused(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(MaskError, match="no nodule table in"):
+        read_table(tmp_path / name)
+    with pytest.raises(MaskError, match="no nodule table in"):
+        read_table(tmp_path / f"missing-{name}")
 
 
 def test_an_empty_table_is_written_with_its_columns(tmp_path, scan):

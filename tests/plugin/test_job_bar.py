@@ -95,10 +95,10 @@ def test_failure_is_told_in_words(bar: JobBar) -> None:
 def test_the_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("napari_ctlns.plugin.views.job_bar.time.monotonic", lambda: now)
-    pace = Pace().at(Progress(done=0, total=10, unit="windows"))
+    pace = Pace().at(Progress(done=0, total=10, unit="window"))
     assert pace.seconds_left() is None
     now = 104.0
-    pace = pace.at(Progress(done=2, total=10, unit="windows"))
+    pace = pace.at(Progress(done=2, total=10, unit="window"))
     assert pace.seconds_left() == pytest.approx(16)
     now = 105.0
     assert pace.in_words() == "2 of 10 windows, 15 s left"
@@ -106,8 +106,25 @@ def test_the_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None
     assert pace.in_words() == "0 of 3 scans"
 
 
+def test_work_that_cannot_tell_how_far_it_is_tells_how_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("napari_ctlns.plugin.views.job_bar.time.monotonic", lambda: now)
+    pace = Pace()
+    assert pace.in_words() == ""
+    now = 112.0
+    assert pace.in_words() == "12 s so far"
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.2, "1 s"), (59, "59 s"), (150, "2 min"), (3900, "1 h 05 min")]
 )
 def test_times_are_said_as_a_person_would(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_long_name_goes_on_in_the_next_line(bar: JobBar) -> None:
+    line = bar.status.fontMetrics().height()
+    bar.say("1.2.840.113619." * 20)
+    assert bar.status.heightForWidth(280) > 4 * line

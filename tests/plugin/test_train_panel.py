@@ -101,7 +101,7 @@ class Hand:
 
     @property
     def status(self) -> str:
-        return self.bar.status.text()
+        return self.bar.said
 
     def button(self, words: str) -> QAbstractButton:
         (found,) = [b for b in self.panel.findChildren(QAbstractButton) if b.text() == words]
@@ -565,8 +565,18 @@ def test_every_control_explains_itself(hand: Hand, run: Run, model_session: Sess
             assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, widget
 
 
-def test_nothing_is_wider_than_a_narrow_panel(hand: Hand) -> None:
+def test_nothing_is_wider_than_a_narrow_panel(
+    open_scan: Volume, open_panel: Callable[[], Hand], model_session: Session, tmp_path: Path
+) -> None:
+    named = replace(open_scan, scan_id="1.2.826.0.1." + "3680043.2.1125." * 4 + "1")
+    model_session.add_scan(named)
+    model_session.add_mask(named.mask((named.array == 60).astype(np.uint8)), "nodules")
+    hand = open_panel()
     hand.form.more.expand()
+    hand.write("name", "not allowed")
     hand.panel.resize(hand.panel.minimumWidth(), 600)
     area = hand.find(QScrollArea)
+    assert area.widget().minimumSizeHint().width() <= area.viewport().width()
+    model_session.watch_run(Run(tmp_path / ("ct-lns-" * 12)).folder)
+    assert hand.plot.isVisible()
     assert area.widget().minimumSizeHint().width() <= area.viewport().width()

@@ -63,6 +63,9 @@ class TestData:
         first, second, foreign = mask_of(volume), mask_of(volume), mask_of(other)
         pairs = pair_up([volume, other, alone, volume], [foreign, first, second]).pairs
         assert pairs == ((volume, first), (other, foreign))
+        assert LayerData(pairs).in_words() == "2 scans with a mask"
+        assert LayerData(pairs[:1]).in_words() == "1 scan with a mask"
+        assert LayerData(pairs).names == (volume.scan_id, "other")
 
     def test_without_a_mask_there_is_nothing_to_learn(self, volume: Volume) -> None:
         assert "no open scan has a mask" in pair_up([volume], []).why_not()

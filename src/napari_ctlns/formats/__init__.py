@@ -8,8 +8,8 @@ import SimpleITK as sitk
 
 from napari_ctlns.formats.annotations import annotations_of, read_annotations, write_annotations
 from napari_ctlns.formats.describing import describe
-from napari_ctlns.formats.masks import read_mask, read_mask_onto
-from napari_ctlns.formats.scans import ScanFile, find_scans, read_scan
+from napari_ctlns.formats.masks import mask_onto, read_mask, read_mask_onto
+from napari_ctlns.formats.scans import ScanFile, find_scans, is_mask_file, read_scan
 from napari_ctlns.formats.writing import write_volume
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "annotations_of",
     "describe",
     "find_scans",
+    "is_mask_file",
+    "mask_onto",
     "read_annotations",
     "read_mask",
     "read_mask_onto",

@@ -70,9 +70,14 @@ class Series:
     @property
     def title(self) -> str:
         """UID, description and number of slices, for a person to choose by."""
+        return f"{self.uid} ({self.words})"
+
+    @property
+    def words(self) -> str:
+        """Description and number of slices."""
         first = self.headers[0]
-        words = str(first.get("SeriesDescription") or first.get("Modality") or "no description")
-        return f"{self.uid} ({words}, {len(self.headers)} slices)"
+        said = str(first.get("SeriesDescription") or first.get("Modality") or "no description")
+        return f"{said}, {len(self.headers)} slices"
 
 
 @dataclass(frozen=True)

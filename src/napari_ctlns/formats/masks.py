@@ -56,18 +56,30 @@ def read_mask_onto(path: str | os.PathLike[str], volume: Volume) -> Volume:
     MaskError
         If its values cannot be labels, or none of it lies on the scan.
     """
-    mask = read_mask(path)
+    return mask_onto(read_mask(path), volume, str(path))
+
+
+def mask_onto(mask: Volume, volume: Volume, name: str) -> Volume:
+    """Carry a mask, known to the person as ``name``, onto the grid of ``volume``.
+
+    As `read_mask_onto` does, for a mask that is in memory already.
+
+    Raises
+    ------
+    MaskError
+        If none of it lies on the scan.
+    """
     if mask.geometry.same_grid(volume.geometry):
         return replace(volume.mask(mask.array), source=mask.source)
     if not _overlap(mask.geometry, volume.geometry):
-        message = f"the mask {path} lies beside the scan, not on it"
+        message = f"the mask {name} lies beside the scan, not on it"
         raise MaskError(f"{message}; give the mask of this scan ({volume.scan_id})")
     # resampling lets values reach a little beyond the grid's faces: here background
     padded = np.pad(mask.array, 1)
     grid = mask.geometry.cropped((-1, -1, -1), padded.shape)
     carried = resample_array(padded, grid, volume.geometry, "nearest")
     if mask.array.any() and not carried.any():
-        message = f"no voxel of the mask {path} lies on the scan"
+        message = f"no voxel of the mask {name} lies on the scan"
         raise MaskError(f"{message}; give the mask of this scan ({volume.scan_id})")
     words = (*mask.source.warnings, "the mask had another grid: carried over by nearest neighbour")
     return replace(volume.mask(carried), source=replace(mask.source, warnings=words))

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,14 @@ _UID = re.compile(r"[0-2](\.(0|[1-9]\d*)){5,}")
 
 @dataclass(frozen=True)
 class ScanFile:
-    """Where a scan lies: a file, or a folder and a DICOM series in it."""
+    """Where a scan lies: a file, or a folder and a DICOM series in it.
+
+    ``title`` tells a person what a series is, where folders were looked into.
+    """
 
     path: Path
     series: str | None = None
+    title: str = field(default="", compare=False)
 
 
 def read_scan(
@@ -85,8 +89,8 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
     if not path.exists():
         raise ScanError(f"no such file or folder: {path}; check the name")
     if path.is_dir():
-        images = [ScanFile(p) for p in visible_files(path) if extension(p) and not _is_mask(p)]
-        found = [ScanFile(s.folder, s.uid) for s in list_series(path).series]
+        images = [ScanFile(p) for p in visible_files(path) if extension(p) and not is_mask_file(p)]
+        found = [ScanFile(s.folder, s.uid, s.words) for s in list_series(path).series]
         return sorted([*images, *found], key=lambda scan: (str(scan.path), scan.series or ""))
     if _is_image(path):
         return [ScanFile(path)]
@@ -98,7 +102,8 @@ def _is_image(path: Path) -> bool:
     return path.is_file() and (extension(path) != "" or not is_dicom(path))
 
 
-def _is_mask(path: Path) -> bool:
+def is_mask_file(path: Path) -> bool:
+    """Whether an image file holds unsigned integers: HU need a sign, so these are labels."""
     try:
         layout = image_layout(path)
     except ScanError:

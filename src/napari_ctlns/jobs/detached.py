@@ -13,7 +13,7 @@ from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import OutputError, RunError
 from napari_ctlns.events import Failed
 from napari_ctlns.jobs.control_file import CONTROL_FILE, Verb, write_verb
-from napari_ctlns.jobs.priority import lower_priority
+from napari_ctlns.jobs.priority import lower_session_priority
 from napari_ctlns.jobs.run_folder import (
     EVENTS_FILE,
     LOG_FILE,
@@ -58,7 +58,7 @@ def start_training(spec: TrainSpec) -> int:
     (run / CONTROL_FILE).unlink(missing_ok=True)
     starting = write_state(run, "starting")
     process = _spawn(_command(spec, run), run / LOG_FILE)
-    lower_priority(process.pid, _NICENESS)
+    lower_session_priority(process.pid, _NICENESS)
     threading.Thread(target=_bury, args=(process, run, starting), daemon=True).start()
     return process.pid
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from pathlib import Path
 
 if sys.platform == "win32":
     import ctypes
@@ -25,3 +26,15 @@ else:
         with contextlib.suppress(OSError):
             if os.getpriority(os.PRIO_PROCESS, pid) < niceness:
                 os.setpriority(os.PRIO_PROCESS, pid, niceness)
+
+
+def lower_session_priority(pid: int, niceness: int) -> None:
+    """Run a process, and the session of its own that it leads, at this niceness.
+
+    Linux may share the processor out among sessions first (``man 7 sched``,
+    autogroups); niceness then only counts within each of them, and a process
+    started in a new session would take as much as all others together.
+    """
+    lower_priority(pid, niceness)
+    with contextlib.suppress(OSError):  # other systems and kernels have no such groups
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")

@@ -109,6 +109,25 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
         raise OutputError(message + "use .csv or .json")
 
 
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a nodule table that `write_table` wrote, ``.csv`` or ``.json``.
+
+    Raises
+    ------
+    MaskError
+        If the file is missing or holds no nodule table.
+    """
+    try:
+        if Path(path).suffix.lower() == ".json":
+            table = pd.DataFrame(json.loads(Path(path).read_text("utf-8")), columns=list(COLUMNS))
+        else:
+            # pandas' own faster parser may miss the last digit
+            table = pd.read_csv(path, float_precision="round_trip")
+        return table[list(COLUMNS)].astype(_TYPES)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MaskError(f"no nodule table in {path}; measure the mask again") from error
+
+
 def _row(
     label: int, box: Box, mask: Volume, scan: Volume, probability: Volume | None
 ) -> dict[str, Any]:

@@ -20,21 +20,30 @@ from napari.layers import Image, Labels, Layer, Points
 
 from napari_ctlns.findings import Annotation, Findings
 from napari_ctlns.plugin.windowing import PRESETS, Window
+from napari_ctlns.plugin.windowing import display_range as display_range
 from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Volume
 
 KEY = "ctlns"
 COMMON: dict[str, Any] = {"units": ("mm",) * 3, "axis_labels": ("z", "y", "x")}
+NEW_DIAMETER_MM = 10.0
+"""Of a nodule that was marked in a scan without any, unless told otherwise."""
 ANNOTATION_COLOUR = "#e69f00"
 """Orange of the Okabe-Ito palette, which colour-blind people tell from the labels' own."""
 
+_BORDER_MM = 0.6
+_DECIMALS = 9
+
+Box = tuple[slice, ...]
+Colour = tuple[float, float, float, float]
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 
 @dataclass(frozen=True, eq=False)
 class ScanLayer:
-    """What the layer of a CT remembers: the scan it shows."""
+    """What the layer of a CT remembers: the scan it shows, and the HU that it spans."""
 
     volume: Volume
+    hu_range: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,20 @@ class AnnotationLayer:
 
     geometry: Geometry
     scan_id: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class PreviewLayer:
+    """Marks a labels layer that only shows what a mask would be: nobody works on it.
+
+    Attributes
+    ----------
+    boxes
+        Where it holds something.
+    """
+
+    geometry: Geometry
+    boxes: tuple[Box, ...] = ()
 
 
 # -- canvas <-> patient -----------------------------------------------------------
@@ -81,17 +104,21 @@ def _placed(geometry: Geometry) -> dict[str, Any]:
 
 
 def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
-    """Return a CT as layer data: HU from -1024 up, drawn through ``window``."""
+    """Return a CT as layer data: HU from -1024 up, drawn through ``window``.
+
+    For a large scan it takes a moment and is for a thread.
+    """
     return (
         displayed(volume),
         {
             **_placed(volume.geometry),
-            "name": volume.scan_id or "CT",
+            "name": volume.title,
+            "rgb": False,  # napari takes a last axis of 3 or 4 for colours
             "colormap": "gray",
             "contrast_limits": (window.low, window.high),
             # the thick slices by which annotations shrink must not blur the CT
             "projection_mode": "none",
-            "metadata": {KEY: ScanLayer(volume)},
+            "metadata": {KEY: ScanLayer(volume, display_range(volume))},
         },
         "image",
     )
@@ -112,19 +139,27 @@ def mask_tuple(mask: Volume, name: str, findings: Findings | None = None) -> Lay
 def annotations_tuple(
     annotations: Iterable[Annotation], geometry: Geometry, scan_id: str, name: str = "annotations"
 ) -> LayerTuple:
-    """Return annotations as layer data: points as large as the nodules, in millimetres."""
+    """Return annotations as layer data: points as large as the nodules.
+
+    The layer's unit is the scan's widest spacing: napari steps from slice to slice by
+    the smallest scale of all layers, and points in millimetres would make it stop
+    between slices that lie further apart. It is one unit for all axes, because point
+    sizes, and how they shrink away from their slice, know only one.
+    """
     rows = tuple(annotations)
+    unit = max(geometry.spacing)
     centres = lps_to_canvas(geometry, np.array([a.centre for a in rows]).reshape(-1, 3))
     return (
-        centres,
+        centres / unit,
         {
             **COMMON,
+            "scale": (unit,) * 3,
             "name": name,
-            "size": [a.diameter_mm for a in rows] or 10.0,
+            "size": [a.diameter_mm / unit for a in rows] or NEW_DIAMETER_MM / unit,
             "face_color": "transparent",
             "border_color": ANNOTATION_COLOUR,
-            "border_width": 0.05,
-            "border_width_is_relative": True,
+            "border_width": _BORDER_MM / unit,
+            "border_width_is_relative": False,
             "antialiasing": 0,
             "projection_mode": "rescale_spherical",
             "metadata": {KEY: AnnotationLayer(geometry, scan_id)},
@@ -133,17 +168,25 @@ def annotations_tuple(
     )
 
 
+def preview_tuple(geometry: Geometry) -> LayerTuple:
+    """Return an empty preview of a mask as layer data."""
+    return (
+        # of one width however many nodules there come to be
+        np.zeros(geometry.shape, np.uint16),
+        {
+            **_placed(geometry),
+            "name": "preview",
+            "opacity": 0.4,
+            "metadata": {KEY: PreviewLayer(geometry)},
+        },
+        "labels",
+    )
+
+
 def displayed(volume: Volume) -> npt.NDArray[Any]:
     """Return the HU to show: the stored array itself where nothing lies below -1024."""
     fine = volume.array.min() >= AIR_HU  # False for NaN
     return volume.array if fine else volume.hu()
-
-
-def display_range(volume: Volume) -> tuple[float, float]:
-    """Return the lowest and highest HU to show."""
-    low, high = float(np.nanmin(volume.array)), float(np.nanmax(volume.array))
-    low = max(low, AIR_HU)
-    return low, max(high, low + 1)
 
 
 # -- from layers ------------------------------------------------------------------
@@ -203,6 +246,18 @@ def keep_findings(layer: Labels, findings: Findings, mask: Volume) -> None:
     layer.metadata[KEY] = MaskLayer(mask.geometry, mask.scan_id, mask.patient_id, findings)
 
 
+def colours_of_labels(layer: Labels, labels: Sequence[int]) -> dict[int, Colour]:
+    """Return the colours (red, green, blue, alpha; 0 to 1) in which labels are drawn."""
+    # also where only the selected label is shown at the moment
+    colours = layer.colormap.model_copy(update={"use_selection": False}).map(
+        np.asarray(labels, int)
+    )
+    return {
+        label: (float(red), float(green), float(blue), float(alpha))
+        for label, (red, green, blue, alpha) in zip(labels, colours, strict=True)
+    }
+
+
 def annotations_of_layer(layer: Points, scan: Volume | None = None) -> tuple[Annotation, ...]:
     """Return the annotations that a points layer shows, moved, added and resized ones included.
 
@@ -229,7 +284,8 @@ def _annotations(
     scan_id: str, centres: FloatArray, diameters: Sequence[float] | FloatArray
 ) -> tuple[Annotation, ...]:
     return tuple(
-        Annotation(scan_id, float(x), float(y), float(z), float(diameter))
+        # a table that was loaded and not changed is saved with the very same numbers
+        Annotation(scan_id, *(round(float(value), _DECIMALS) for value in (x, y, z, diameter)))
         for (x, y, z), diameter in zip(centres, diameters, strict=True)
     )
 
@@ -237,3 +293,8 @@ def _annotations(
 def is_annotations(layer: Layer | None) -> bool:
     """Whether a layer holds annotations of ours."""
     return isinstance(layer, Points) and isinstance(layer.metadata.get(KEY), AnnotationLayer)
+
+
+def is_preview(layer: Layer | None) -> bool:
+    """Whether a layer only shows what a mask would be."""
+    return isinstance(layer, Labels) and isinstance(layer.metadata.get(KEY), PreviewLayer)

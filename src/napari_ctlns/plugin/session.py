@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari import Viewer
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
+from napari.utils.events import disconnect_events
 from qtpy.QtCore import QObject, Signal
 
 from napari_ctlns.errors import CtlnsError
@@ -20,8 +21,11 @@ from napari_ctlns.findings import Annotation, Findings, Origin
 from napari_ctlns.jobs import control_run
 from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.annotating import make_editable
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
+from napari_ctlns.plugin.measuring import edited_since
+from napari_ctlns.plugin.thick_slices import ThickSlices
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Volume
 
@@ -44,10 +48,16 @@ class Session(QObject):
         The voxels of a labels layer, or the points of annotations, changed (the layer).
     measured
         There is a new nodule table of a labels layer (the layer).
+    label_picked
+        Another label of a labels layer is painted with now (the layer).
+    recoloured
+        A labels layer has other colours (the layer).
     unsaved_changed
         Something was edited or saved.
     run_changed, model_changed
         Another training is watched, another model is chosen (the folder).
+    closed
+        The window closes: work that belongs to it has ended or is to end now.
     """
 
     layers_changed = Signal()
@@ -56,9 +66,12 @@ class Session(QObject):
     annotations_changed = Signal()
     edited = Signal(object)
     measured = Signal(object)
+    label_picked = Signal(object)
+    recoloured = Signal(object)
     unsaved_changed = Signal()
     run_changed = Signal(object)
     model_changed = Signal(object)
+    closed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
@@ -66,7 +79,8 @@ class Session(QObject):
         self._chosen: dict[Role, weakref.ref[Layer]] = {}
         self._shown: dict[Role, Layer | None] = {"scan": None, "mask": None, "annotations": None}
         self._tables: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
-        self._stale: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self._edits: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
+        self._measured_at: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._steps: weakref.WeakKeyDictionary[Layer, tuple[int, int]] = weakref.WeakKeyDictionary()
         self._child: ChildProcess | None = None
@@ -78,6 +92,7 @@ class Session(QObject):
         viewer.layers.selection.events.active.connect(self._activated)
         for name in ("inserted", "removed", "reordered"):
             getattr(viewer.layers.events, name).connect(self._layers_changed)
+        self._thick_slices = ThickSlices(viewer)
         for layer in viewer.layers:
             self._watch(layer)
         self._settle()
@@ -136,7 +151,7 @@ class Session(QObject):
 
     def add_scan(self, volume: Volume, window: Window = PRESETS["lung"]) -> Image:
         """Add a CT and work on it."""
-        return self._add(of.scan_tuple(volume, window))
+        return self.add(of.scan_tuple(volume, window))
 
     def add_mask(
         self,
@@ -162,7 +177,7 @@ class Session(QObject):
         for label, probability in (probabilities or {}).items():
             uid = findings.of_label(label).uid
             findings = findings.change(uid, probability=probability)
-        layer = self._add(of.mask_tuple(mask, name, findings))
+        layer = self.add(of.mask_tuple(mask, name, findings))
         self._unsaved.add(layer)
         self.unsaved_changed.emit()
         return layer
@@ -171,9 +186,10 @@ class Session(QObject):
         self, annotations: tuple[Annotation, ...], volume: Volume, name: str = "annotations"
     ) -> Points:
         """Add annotations of a scan as points, and work on them."""
-        return self._add(of.annotations_tuple(annotations, volume.geometry, volume.scan_id, name))
+        return self.add(of.annotations_tuple(annotations, volume.geometry, volume.scan_id, name))
 
-    def _add(self, data: of.LayerTuple) -> Any:
+    def add(self, data: of.LayerTuple) -> Any:
+        """Add layer data of ours, which a thread may have made, and work on the layer."""
         layer = Layer.create(*data)
         self.viewer.add_layer(layer)
         self.choose(layer)
@@ -185,16 +201,31 @@ class Session(QObject):
         """Return the newest nodule table of a labels layer."""
         return self._tables.get(layer)
 
+    def edits(self, layer: Layer) -> int:
+        """Return how often a layer was edited; work on a copy of it notes what it saw."""
+        return self._edits.get(layer, 0)
+
     def is_stale(self, layer: Layer) -> bool:
         """Whether a labels layer was edited since its table was made."""
-        return layer in self._stale
+        return self.edits(layer) != self._measured_at.get(layer, 0)
 
-    def keep_table(self, layer: Labels, table: "pd.DataFrame") -> None:
-        """Remember a nodule table, and let the layer's findings follow its labels."""
+    def keep_table(self, layer: Labels, table: "pd.DataFrame", edits: int | None = None) -> None:
+        """Remember a nodule table, and let the layer's findings follow its labels.
+
+        Parameters
+        ----------
+        layer
+            Whose nodules were measured.
+        table
+            One row for each of its labels.
+        edits
+            What `edits` was when they were measured; None: nothing was edited since.
+        """
         mask = of.mask_of(layer, self.volume_under(layer))
-        of.keep_findings(layer, of.findings_of(layer).follow(mask.array), mask)
+        findings = of.findings_of(layer).follow_labels(table["label"].tolist())
+        of.keep_findings(layer, edited_since(findings, self._tables.get(layer), table), mask)
         self._tables[layer] = table
-        self._stale.discard(layer)
+        self._measured_at[layer] = self.edits(layer) if edits is None else edits
         self.measured.emit(layer)
 
     def is_unsaved(self, layer: Layer) -> bool:
@@ -240,6 +271,7 @@ class Session(QObject):
         """End the work that is not to outlive the window."""
         if self._child is not None:
             self._child.close()
+        self.closed.emit()
 
     def choose_model(self, model: Path | None) -> None:
         """Let the panels predict with this model."""
@@ -253,7 +285,7 @@ class Session(QObject):
         self._settle()
 
     def _removed(self, event: Any) -> None:
-        event.value.events.disconnect(self)
+        disconnect_events(event.value.events, self)
         self._settle()
 
     def _layers_changed(self, _event: Any = None) -> None:
@@ -266,11 +298,10 @@ class Session(QObject):
     def _watch(self, layer: Layer) -> None:
         layer.events.name.connect(self._layers_changed)
         role = _role(layer)
-        volume = of.scan_of(layer)
-        if volume is not None:
+        if of.scan_of(layer) is not None:
             # with napari's default the patient would be mirrored in 3D
             self.viewer.scene.camera.orientation = ("away", "down", "right")
-            low, high = of.display_range(volume)
+            low, high = layer.metadata[of.KEY].hu_range
             black, white = layer.contrast_limits
             layer.contrast_limits_range = (min(low, black), max(high, white))
             layer.locked = True
@@ -278,14 +309,17 @@ class Session(QObject):
             layer.events.paint.connect(self._on_edit)  # strokes
             layer.events.data.connect(self._on_edit)  # another array
             layer.events.set_data.connect(self._on_redraw)
+            layer.events.selected_label.connect(self._on_pick)
+            layer.events.colormap.connect(self._on_colours)
             self._steps[layer] = _undo_steps(layer)
         elif role == "annotations":
+            make_editable(layer)  # first: who hears of an edit may ask whether it can be undone
             layer.events.data.connect(self._on_edit)
             layer.events.size.connect(self._on_edit)
 
     def _on_edit(self, event: Any) -> None:
         layer = event.source
-        self._stale.add(layer)
+        self._edits[layer] = self.edits(layer) + 1
         if layer not in self._unsaved:
             self._unsaved.add(layer)
             self.unsaved_changed.emit()
@@ -297,6 +331,12 @@ class Session(QObject):
         before, self._steps[layer] = self._steps.get(layer), _undo_steps(layer)
         if self._steps[layer] != before:
             self._on_edit(event)
+
+    def _on_pick(self, event: Any) -> None:
+        self.label_picked.emit(event.source)
+
+    def _on_colours(self, event: Any) -> None:
+        self.recoloured.emit(event.source)
 
     def _settle(self) -> None:
         """Work on what was chosen last and is still there, else on what is on top."""
@@ -317,7 +357,7 @@ class Session(QObject):
 def _role(layer: Layer) -> Role | None:
     if of.scan_of(layer) is not None:
         return "scan"
-    if isinstance(layer, Labels) and layer.ndim == 3:
+    if isinstance(layer, Labels) and layer.ndim == 3 and not of.is_preview(layer):
         return "mask"
     return "annotations" if of.is_annotations(layer) else None
 

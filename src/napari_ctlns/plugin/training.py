@@ -69,11 +69,15 @@ class LayerData:
         return "" if self.pairs else "no open scan has a mask; draw, predict or make one first"
 
     def in_words(self) -> str:
-        """Say which scans these are."""
+        """Say how many scans these are."""
         if not self.pairs:
-            return "No open scan has a mask yet"
-        count = f"{len(self.pairs)} scans with masks" if len(self.pairs) > 1 else "1 scan with mask"
-        return f"{count}: " + ", ".join(scan.scan_id or "CT" for scan, _ in self.pairs)
+            return "no scan with a mask"
+        return f"{len(self.pairs)} scan{'s' * (len(self.pairs) > 1)} with a mask"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a person knows the scans by."""
+        return tuple(scan.title for scan, _ in self.pairs)
 
 
 Data = FolderData | PreparedData | LayerData

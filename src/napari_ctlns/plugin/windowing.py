@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
+from napari_ctlns.volume import AIR_HU, Volume
+
 NARROWEST_HU = 1.0
 
 
@@ -50,3 +54,30 @@ PRESETS: Mapping[str, Window] = MappingProxyType(
     }
 )
 """Windows by name; "full" (all values) and "header" (DICOM's) depend on the scan."""
+
+
+def opening_window(volume: Volume, name: str) -> Window:
+    """Return the window through which a scan is first seen.
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    name
+        A name of `PRESETS`, "full" for all its values, or "header" for the
+        window its DICOM header proposes; lung where there is no such window.
+    """
+    if name == "full":
+        return Window(*display_range(volume))
+    proposed = volume.source.window_hu
+    if name == "header" and proposed is not None:
+        low, high = proposed
+        return Window.of((low + high) / 2, high - low)
+    return PRESETS.get(name, PRESETS["lung"])
+
+
+def display_range(volume: Volume) -> tuple[float, float]:
+    """Return the lowest and highest HU to show."""
+    low, high = float(np.nanmin(volume.array)), float(np.nanmax(volume.array))
+    low = max(low, AIR_HU)
+    return low, max(high, low + 1)

@@ -24,6 +24,7 @@ from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.training import Plan
 from napari_ctlns.plugin.training_start import TrainingStart, open_layers
+from napari_ctlns.plugin.views.job_bar import breakable
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.run_bar import RunBar, plain_place
 from napari_ctlns.plugin.views.train_settings import TrainSettings
@@ -210,7 +211,7 @@ class TrainPanel(Panel):
     def _show_watched(self) -> None:
         """Show the run that is watched, or room for choices while there is none."""
         watcher = self._watcher
-        self._run.setText(f"Run: {watcher.run.name}" if watcher else "")
+        self._run.setText(breakable(f"Run: {watcher.run.name}") if watcher else "")
         self._run.setToolTip(str(watcher.run) if watcher else "")
         self._run.setVisible(watcher is not None)
         if self._plot is not None:

@@ -8,6 +8,7 @@ from napari_ctlns.plugin.views.panel import form_layout
 from napari_ctlns.plugin.views.path_field import PathField
 
 _FOLDER, _LAYERS = 0, 2
+_LAYERS_HELP = "Every open scan with the labels layer that belongs to it"
 
 
 class DataChoice(QWidget):
@@ -45,7 +46,6 @@ class DataChoice(QWidget):
         )
         self._layers = QLabel()
         self._layers.setWordWrap(True)
-        self._layers.setToolTip("Every open scan with the labels layer that belongs to it")
         self._pages = (
             _form({"Scans": self.scans, "Annotations": self.annotations}),
             _form({"Dataset": self.dataset}),
@@ -74,6 +74,7 @@ class DataChoice(QWidget):
         """Show which open layers could be learned from."""
         self._open = layers
         self._layers.setText(layers.in_words())
+        self._layers.setToolTip("\n".join((_LAYERS_HELP, *layers.names)))
         if self.way.currentIndex() == _LAYERS:
             self.changed.emit()
 

@@ -1,5 +1,6 @@
 """The foot of a panel: its primary button, progress with time left, and one line of words."""
 
+import re
 import time
 
 from qtpy.QtCore import QTimer, Signal
@@ -33,6 +34,8 @@ class JobBar(QWidget):
 
     Attributes
     ----------
+    said
+        The line of words that is shown.
     start_clicked
         The primary button was clicked.
     ended
@@ -47,6 +50,7 @@ class JobBar(QWidget):
         self._work: Work | None = None
         self._why_not = ""
         self._tooltip = tooltip
+        self.said = ""
         self._pace = Pace()
         self.button = QPushButton(start)
         self.button.setToolTip(tooltip)
@@ -57,6 +61,9 @@ class JobBar(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setMaximumHeight(8)
+        # never "busy": where the canvas is drawn by software, that animation takes a whole core
+        self._bar.setRange(0, _STEPS)
+        self._bar.setMinimumWidth(24)  # the words beside it need the room
         self._left = QLabel()
         self.status = QLabel()
         self.status.setWordWrap(True)
@@ -75,7 +82,7 @@ class JobBar(QWidget):
         """Show this work until it is over."""
         self._work = work
         self._pace = Pace()
-        self._bar.setRange(0, 0)
+        self._bar.setValue(0)
         self._left.setText("")
         self.say("")
         self.cancel.setText("Cancel")
@@ -86,7 +93,9 @@ class JobBar(QWidget):
 
     def say(self, words: str, trouble: bool = False) -> None:
         """Show one line of words; ``trouble`` draws it as a warning."""
-        self.status.setText(words)
+        self.said = words
+        self.status.setText(breakable(words))
+        self.status.setToolTip(words)
         self.status.setProperty("trouble", trouble)
         self.status.setStyleSheet("color: #d55e00;" if trouble else "")
 
@@ -127,11 +136,8 @@ class JobBar(QWidget):
             self._end(event)
 
     def _draw_bar(self, event: Progress) -> None:
-        if event.total:
-            self._bar.setRange(0, _STEPS)
-            self._bar.setValue(round(_STEPS * min(event.done / event.total, 1)))
-        else:
-            self._bar.setRange(0, 0)
+        share = min(event.done / event.total, 1) if event.total else 0
+        self._bar.setValue(round(_STEPS * share))
 
     def _show_time(self) -> None:
         self._left.setText(self._pace.in_words())
@@ -164,6 +170,11 @@ class JobBar(QWidget):
         self.button.setToolTip(self._why_not or self._tooltip)
 
 
+def breakable(words: str) -> str:
+    """Let series UIDs and paths go on in the next line, at places nobody sees."""
+    return re.sub(r"\S{24}(?=\S)", "\\g<0>\u200b", words)
+
+
 class Pace:
     """How fast work goes, from its progress, and how long it will take yet."""
 
@@ -194,12 +205,12 @@ class Pace:
         """Say how far it is and how long it takes yet."""
         newest = self._newest
         if newest is None:
-            return ""
+            so_far = time.monotonic() - self._began
+            return "" if so_far < 1 else f"{duration(so_far)} so far"
         total = f" of {newest.total:g}" if newest.total else ""
         left = self.seconds_left()
-        return f"{newest.done:g}{total} {newest.unit}" + (
-            f", {duration(left)} left" if left else ""
-        )
+        units = newest.unit if newest.unit.endswith("s") else f"{newest.unit}s"
+        return f"{newest.done:g}{total} {units}" + (f", {duration(left)} left" if left else "")
 
 
 def duration(seconds: float) -> str:

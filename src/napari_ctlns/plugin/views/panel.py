@@ -1,7 +1,16 @@
 """What all panels look like: one column of rows that scrolls when the screen is small."""
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_ctlns.plugin.views.fold import Fold
 
@@ -25,9 +34,28 @@ class Panel(QWidget):
         self._whole.addWidget(self._area, 1)
         self.setMinimumWidth(300)
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Name the tab of the dock after the panel alone; with the plugin's name it is cut off."""
+        super().showEvent(event)
+        dock = self.parentWidget()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        if dock is not None:
+            dock.setWindowTitle(dock.windowTitle().partition(" (")[0])
+
     def add(self, widget: QWidget, stretch: int = 0) -> None:
         """Add a widget as wide as the panel."""
         self._rows.addWidget(widget, stretch)
+
+    def add_body(self, widget: QWidget) -> None:
+        """Add a widget that takes all the room between the rows and the foot.
+
+        It scrolls itself, so the rows do not: two of them, one in the other, are a nuisance.
+        """
+        self._whole.replaceWidget(self._area, self._area.takeWidget())
+        self._area.deleteLater()
+        self._whole.setStretch(0, 0)
+        self._whole.addWidget(widget, 1)
 
     def add_form(self, rows: dict[str, QWidget]) -> QFormLayout:
         """Add widgets with their names before them."""

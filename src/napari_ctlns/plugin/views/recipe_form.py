@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.views.fold import Fold
+from napari_ctlns.plugin.views.job_bar import breakable
 from napari_ctlns.plugin.views.panel import add_row, form_layout
 from napari_ctlns.plugin.views.recipe_field import RecipeField, field_name, fields_named_in
 from napari_ctlns.recipe import Recipe
@@ -119,7 +120,7 @@ class RecipeForm(QWidget):
             wrong = fields_named_in(error, list(self._fields.values()))
         for field in self._fields.values():
             field.mark(self._problem if field in wrong else "")
-        self._words.setText(self._problem)
+        self._words.setText(breakable(self._problem))
         self._words.setVisible(bool(self._problem))
         self._reset.setEnabled(any(field.is_changed() for field in self._fields.values()))
         self.changed.emit()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 
 from napari_ctlns.events import Event, Log, Progress
-from napari_ctlns.plugin.views.job_bar import JobBar, Pace, duration
+from napari_ctlns.plugin.views.job_bar import JobBar, Pace, breakable, duration
 from napari_ctlns.plugin.views.live_text import LiveText
 from napari_ctlns.plugin.work import Work
 
@@ -111,7 +111,7 @@ class RunBar(JobBar):
 
     def _show_time(self) -> None:
         if self._newest is None:
-            self._left.setText("")
+            self._left.setText(self._pace.in_words())
             return
         self._draw_bar(self._newest)
         left = self._pace.seconds_left()
@@ -126,7 +126,7 @@ class RunBar(JobBar):
         shown = self._warnings[-_MOST_REMARKS:]
         hidden = len(self._warnings) - len(shown)
         more = [f"and {hidden} more warnings (see the tooltip)"] if hidden else []
-        self.remarks.setText("\n".join([*shown, *more]))
+        self.remarks.setText(breakable("\n".join([*shown, *more])))
         self.remarks.setToolTip("\n".join(self._warnings))
         self.remarks.setVisible(bool(shown))
 

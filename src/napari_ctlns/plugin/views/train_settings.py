@@ -10,6 +10,7 @@ from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.settings import Settings
 from napari_ctlns.plugin.training import LayerData, Plan, plan_training, run_why_not
 from napari_ctlns.plugin.views.data_choice import DataChoice
+from napari_ctlns.plugin.views.job_bar import breakable
 from napari_ctlns.plugin.views.panel import align_labels, form_layout
 from napari_ctlns.plugin.views.path_field import PathField
 from napari_ctlns.plugin.views.recipe_choice import RecipeChoice
@@ -117,7 +118,7 @@ class TrainSettings(QWidget):
             recipe, self._problem = None, str(error)
         else:
             self._problem = "" if recipe is not None else "choose a recipe file"
-        self._words.setText(self._problem)
+        self._words.setText(breakable(self._problem))
         self._words.setVisible(bool(self._problem))
         self.form.setEnabled(recipe is not None)
         if recipe is None:

@@ -1,0 +1,162 @@
+"""From a labels layer to its nodule table and to files; without Qt.
+
+The jobs here are for threads. They copy the labels first, so that painting can
+go on; whoever starts them notes `Session.edits` before, to tell whether the
+result is old when it comes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_ctlns.errors import MaskError, OutputError
+from napari_ctlns.events import Control, Event, Finished, Started
+from napari_ctlns.findings import Findings
+from napari_ctlns.volume import Volume
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_LABELS = 65535
+_CENTROID = ["centroid_x_mm", "centroid_y_mm", "centroid_z_mm"]
+
+Nodule = tuple[int, int, tuple[float, ...]]
+"""By what a nodule is known again: label, voxels, centroid."""
+
+
+def mask_on_scan(mask: Volume, scan: Volume) -> Volume:
+    """Return a copy of a mask on the grid of its scan, in the smallest type for its labels.
+
+    Raises
+    ------
+    MaskError
+        If its labels are negative or beyond 65535, or none of it lies on the scan.
+    """
+    from napari_ctlns.formats import mask_onto
+
+    array = np.array(mask.array)
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    if low < 0 or high > _MOST_LABELS:
+        message = f"the labels go from {low} to {high}"
+        raise MaskError(f"{message}; paint with labels from 1 to {_MOST_LABELS}")
+    small = array.astype(np.uint8 if high <= 255 else np.uint16, copy=False)
+    return mask_onto(replace(mask, array=small), scan, "of this layer")
+
+
+def measure_job(
+    mask: Volume, scan: Volume, before: "pd.DataFrame | None", control: Control
+) -> Iterator[Event]:
+    """Measure the nodules of a labels layer.
+
+    Parameters
+    ----------
+    mask
+        What the layer shows, not copied.
+    scan
+        The scan it is drawn on.
+    before
+        The table that was there, which knows the probabilities of what was not edited.
+
+    Yields
+    ------
+    Event
+        `Finished` has ``table`` and ``warnings``.
+    """
+    yield Started(title="Measure nodules")
+    own = mask_on_scan(mask, scan)
+    if control.stop_requested():
+        yield Finished(stopped=True)
+        return
+    table = measured(own, scan, before)
+    result = {"table": table, "warnings": own.source.warnings}
+    yield Finished(result=result, stopped=control.stop_requested())
+
+
+def measured(mask: Volume, scan: Volume, before: "pd.DataFrame | None") -> "pd.DataFrame":
+    """Measure a mask on its scan's grid; nodules that did not change keep their probability."""
+    from napari_ctlns.measurement import measure
+
+    table = measure(mask, scan)
+    if before is None or before.empty or table.empty:
+        return table
+    known = dict(zip(_nodules(before), before["mean_probability"], strict=True))
+    table["mean_probability"] = [known.get(nodule, np.nan) for nodule in _nodules(table)]
+    return table
+
+
+def _nodules(table: "pd.DataFrame") -> list[Nodule]:
+    # rounded, because a table that was read from a file may lack the last bits
+    centroids = map(tuple, table[_CENTROID].round(5).to_numpy().tolist())
+    return list(zip(table["label"].tolist(), table["voxels"].tolist(), centroids, strict=True))
+
+
+def save_mask_job(mask: Volume, scan: Volume, path: Path) -> Iterator[Event]:
+    """Save a labels layer on the grid of its scan; `Finished` has ``path``."""
+    yield Started(title=f"Save {path.name}")
+    write_mask_of(mask, scan, path)
+    yield Finished(result={"path": path})
+
+
+def write_mask_of(mask: Volume, scan: Volume, path: Path) -> None:
+    """Write a mask on its scan's own grid; the format follows the extension.
+
+    Raises
+    ------
+    MaskError
+        If its labels cannot be written, or none of it lies on the scan.
+    OutputError
+        If the scan itself lies there, the extension is unknown, or the place
+        cannot be written.
+    """
+    from napari_ctlns.formats import write_volume
+
+    source = scan.source.path
+    if source is not None and path.absolute() == source.absolute():
+        raise OutputError(f"{path.name} is the scan itself; choose another name")
+    write_volume(mask_on_scan(mask, scan), path)
+
+
+def save_table_job(
+    mask: Volume, scan: Volume, before: "pd.DataFrame | None", fresh: bool, path: Path
+) -> Iterator[Event]:
+    """Save the nodule table, measured anew unless the one there is ``fresh``.
+
+    `Finished` has ``path`` and ``table``.
+    """
+    from napari_ctlns.measurement import write_table
+
+    yield Started(title=f"Save {path.name}")
+    table = before if fresh else None
+    if table is None:
+        table = measured(mask_on_scan(mask, scan), scan, before)
+    write_table(table, path)
+    yield Finished(result={"path": path, "table": table})
+
+
+def edited_since(
+    findings: Findings, before: "pd.DataFrame | None", after: "pd.DataFrame"
+) -> Findings:
+    """Mark the findings whose nodules are others in ``after`` than in ``before`` as edited."""
+    if before is None:
+        return findings
+    known, labels = set(_nodules(before)), set(before["label"].tolist())
+    for nodule in _nodules(after):
+        label = nodule[0]
+        if label in labels & findings.labels and nodule not in known:
+            finding = findings.of_label(label)
+            status = "edited" if finding.status == "new" else finding.status
+            findings = findings.change(finding.uid, edited=True, status=status)
+    return findings
+
+
+def shown_columns(table: "pd.DataFrame", findings: Findings) -> dict[str, list[object]]:
+    """Return the columns to show: those of the table, and what the findings say of each row."""
+    columns: dict[str, list[object]] = {str(c): table[c].tolist() for c in table.columns}
+    of_label = {finding.label: finding for finding in findings.items}
+    rows = [of_label.get(label) for label in table["label"].tolist()]
+    columns["probability"] = [None if f is None else f.probability for f in rows]
+    columns["status"] = ["new" if f is None else f.status for f in rows]
+    return columns

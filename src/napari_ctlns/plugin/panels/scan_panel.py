@@ -1,0 +1,207 @@
+"""The Scan panel: opening, the HU window, what lies under the cursor, facts."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer
+from qtpy.QtWidgets import QFileDialog
+
+from napari_ctlns.errors import CtlnsError
+from napari_ctlns.events import Event, Failed, Finished, ThreadControl
+from napari_ctlns.plugin import opening
+from napari_ctlns.plugin.current import open_scans
+from napari_ctlns.plugin.readout import cursor_readout_of
+from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
+from napari_ctlns.plugin.session import session_of
+from napari_ctlns.plugin.settings import read_settings
+from napari_ctlns.plugin.views.facts import FactsView
+from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.layer_choice import LayerChoice
+from napari_ctlns.plugin.views.open_controls import OpenControls
+from napari_ctlns.plugin.views.panel import Panel
+from napari_ctlns.plugin.views.scan_choice import ScanChoice
+from napari_ctlns.plugin.views.value_rows import ValueRows
+from napari_ctlns.plugin.views.window_controls import WindowControls
+from napari_ctlns.plugin.window_tool import scan_window_of, window_tool_of
+from napari_ctlns.plugin.work import ThreadWork, one_step
+from napari_ctlns.volume import Volume
+
+if TYPE_CHECKING:
+    import napari
+
+_UNDER_THE_CURSOR = {
+    "Value": "HU of the voxel under the cursor",
+    "LPS xyz, mm": "Where in the patient: to the left, to the back, to the head, as in the CSV",
+    "Voxel zyx": "Slice, row and column of the voxel, counted from 0",
+    "Label": "Of the mask that is worked on",
+}
+_READING = "Wait until what is being read is there, or cancel it"
+
+
+class ScanPanel(Panel):
+    """Opens scans and what belongs to them, and shows them through a window of HU."""
+
+    def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:
+        super().__init__()
+        self._session = session_of(napari_viewer)
+        self._work: ThreadWork | None = None
+        self._facts_work: ThreadWork | None = None
+        self._being_saved: list[Layer] = []
+        self._left_out: tuple[str, ...] = ()
+        self.open_controls = OpenControls()
+        self.scan_choice = ScanChoice()
+        self.window_controls = WindowControls()
+        self.cursor = ValueRows("Under the cursor", _UNDER_THE_CURSOR)
+        self.facts = FactsView()
+        self.job_bar = JobBar("Save project...", "Write scan, masks, annotations and findings")
+        self._lay_out()
+        self._connect()
+        self._scan_changed()
+
+    def _lay_out(self) -> None:
+        self.add(self.open_controls)
+        self.add(self.scan_choice)
+        tooltip = "The scan that all panels are about"
+        self.add_form({"Scan": LayerChoice(self._session, "scan", tooltip)})
+        for view in (self.window_controls, self.cursor, self.facts):
+            self.add(view)
+        self.add_foot(self.job_bar)
+
+    def _connect(self) -> None:
+        self.open_controls.asked.connect(self._open)
+        self.scan_choice.chosen.connect(self._open_series)
+        self.job_bar.start_clicked.connect(self._save_project)
+        self.job_bar.ended.connect(self._ended)
+        self._window = scan_window_of(self._session)
+        self._window.changed.connect(self._window_changed)
+        self.window_controls.chosen.connect(self._window.choose)
+        tool = window_tool_of(self._session)
+        tool.switched.connect(self.window_controls.drag.setChecked)
+        self.window_controls.drag.setChecked(tool.on)
+        self.window_controls.drag_switched.connect(tool.switch)
+        self.destroyed.connect(tool.release)
+        readout = cursor_readout_of(self._session)
+        readout.changed.connect(self.cursor.show_values)
+        self.cursor.show_values(readout.rows())
+        self._session.scan_changed.connect(self._scan_changed)
+        self._session.edited.connect(self._edited)
+
+    # -- opening ------------------------------------------------------------------
+
+    def _open(self, paths: list[Path], kind: opening.Kind | None) -> None:
+        control = ThreadControl()
+        window = read_settings().window
+        job = opening.reading(paths, open_scans(self._session), kind, window, control)
+        self._start(job, control)
+
+    def _open_series(self, scan: Any) -> None:
+        control = ThreadControl()
+        self._start(opening.reading_series(scan, read_settings().window, control), control)
+
+    def _start(self, job: Iterator[Event], control: ThreadControl | None = None) -> None:
+        self._work = ThreadWork(job, control, self)
+        self.job_bar.follow(self._work)
+        self._settle()
+
+    def _ended(self, event: Finished | Failed) -> None:
+        if self._work is not None:
+            self._work.deleteLater()  # it holds what it read
+            self._work = None
+        if isinstance(event, Failed):
+            self._say("", [event.message])
+        elif not event.stopped:
+            self._succeeded(event.result["value"])
+        self._being_saved = []
+        self._settle()
+
+    def _succeeded(self, value: Any) -> None:
+        if isinstance(value, opening.Opened):
+            self._show(value)
+        else:
+            self._session.saved(*self._being_saved)
+            self._say("Project saved", self._left_out)
+
+    def _show(self, opened: opening.Opened) -> None:
+        problems = list(opened.problems)
+        try:
+            opening.show(self._session, opened)
+        except CtlnsError as error:
+            problems.append(str(error))
+        self.scan_choice.offer(opened.choices)
+        said = "Choose a scan in the list above" if opened.choices else opened.in_words()
+        self._say(said, problems)
+
+    def _say(self, words: str, problems: Sequence[str]) -> None:
+        sentences = [sentence[:1].upper() + sentence[1:] for sentence in (words, *problems)]
+        said = ". ".join(filter(None, sentences))
+        self.job_bar.say(said, trouble=bool(problems))
+        self.job_bar.status.setToolTip(said)
+
+    # -- saving -------------------------------------------------------------------
+
+    def _save_project(self) -> None:
+        from napari_ctlns.plugin.project import snapshot, write_project_file
+
+        name, _ = QFileDialog.getSaveFileName(self, "Save project", "", "Projects (*.ctlns)")
+        if not name:
+            return
+        path = Path(name)
+        if path.suffix.lower() != ".ctlns":
+            path = path.with_name(f"{path.name}.ctlns")
+        project, self._being_saved = snapshot(self._session)
+        self._left_out = project.warnings
+        self._start(one_step(f"Saving {path.name}", write_project_file, project, path))
+
+    def _edited(self, layer: Layer) -> None:
+        """Keep in mind that an edit made while the project is written is not in it."""
+        self._being_saved = [other for other in self._being_saved if other is not layer]
+
+    # -- the scan -----------------------------------------------------------------
+
+    def _scan_changed(self) -> None:
+        volume = self._session.volume
+        self._show_facts(None)
+        if volume is not None:
+            self._facts_work = ThreadWork(one_step("Looking", _about, volume), parent=self)
+            self._facts_work.came.connect(self._facts_came)
+        self._window_changed()
+        self._settle()
+
+    def _facts_came(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            volume, facts = event.result["value"]
+            if volume is self._session.volume:
+                self._show_facts(facts)
+        if self._facts_work is not None and self._facts_work.over:
+            self._facts_work.deleteLater()
+            self._facts_work = None
+
+    def _show_facts(self, facts: ScanFacts | None) -> None:
+        self.facts.show_facts(facts)
+        self.window_controls.offer(
+            {
+                "full": None if facts is None else facts.full,
+                "header": None if facts is None else facts.header,
+            },
+            {
+                "full": "Looking for the lowest and highest value",
+                "header": "The header of this scan proposes no window",
+            },
+        )
+
+    def _window_changed(self) -> None:
+        self.window_controls.show_window(self._window.window)
+
+    def _settle(self) -> None:
+        scan_open = self._session.volume is not None
+        busy = _READING if self.job_bar.working else ""
+        self.open_controls.set_ready(busy, scan_open)
+        self.scan_choice.setEnabled(not busy)
+        self.job_bar.set_ready("" if scan_open else "Open a scan first")
+        for view in (self.cursor, self.facts):
+            view.setVisible(scan_open)
+
+
+def _about(volume: Volume) -> tuple[Volume, ScanFacts]:
+    return volume, facts_of(volume)

@@ -1,0 +1,252 @@
+"""Saving all that is open in a viewer as a project, and opening it again.
+
+Reading and writing the file, `read_project_file` and `write_project_file`, take
+time and are for a thread; `snapshot` and `restore` are quick and belong to the
+thread of the window.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Points
+
+from napari_ctlns.errors import CtlnsError
+from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.current import scan_under
+from napari_ctlns.plugin.project_contents import (
+    Contents,
+    Place,
+    SavedAnnotations,
+    SavedMask,
+    SavedScan,
+    View,
+)
+from napari_ctlns.plugin.project_file import Project, read_project_file, write_project_file
+from napari_ctlns.plugin.session import Role, Session
+from napari_ctlns.plugin.windowing import Window
+from napari_ctlns.plugin.writing import mask_to_save
+from napari_ctlns.volume import Volume
+
+__all__ = [
+    "Project",
+    "layer_data",
+    "read_project_file",
+    "restore",
+    "save_project",
+    "snapshot",
+    "write_project_file",
+]
+
+_ROLES: tuple[Role, ...] = ("scan", "mask", "annotations")
+_SavedLayer = SavedScan | SavedMask | SavedAnnotations
+
+
+def save_project(session: Session, path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Write all that is open as a project, and wait for it.
+
+    A panel takes a `snapshot` and lets a thread write it instead.
+
+    Returns
+    -------
+    tuple of str
+        What was left out, in words.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    project, layers = snapshot(session)
+    write_project_file(project, path)
+    session.saved(*layers)
+    return project.warnings
+
+
+def snapshot(session: Session) -> tuple[Project, list[Layer]]:
+    """Return what is open now, and the layers of it that are masks or annotations.
+
+    Masks are copied, so that they can be edited while the project is written;
+    ``session.saved(*layers)`` is for afterwards.
+    """
+    arrays: dict[str, Any] = {}
+    saved: list[_SavedLayer] = []
+    taken: list[Layer] = []
+    words = []
+    for layer in session.viewer.layers:
+        try:
+            one = _saved(session, layer, arrays)
+        except CtlnsError as error:
+            words.append(f"left out of the project: {error}")
+            continue
+        if one is None:
+            words.append(f"left out of the project: {layer.name} is no scan, mask or annotations")
+            continue
+        saved.append(one)
+        taken.append(layer)
+    contents = Contents(
+        layers=tuple(saved),
+        worked_on={
+            role: taken.index(layer)
+            for role in _ROLES
+            if (layer := getattr(session, role)) is not None and layer in taken
+        },
+        view=_view(session.viewer),
+        model=_place(session.model),
+        run=_place(session.run),
+    )
+    project = Project(contents, arrays, warnings=tuple(words))
+    return project, [layer for layer in taken if not isinstance(layer, Image)]
+
+
+def restore(session: Session, project: Project) -> list[Layer]:
+    """Open a project in the viewer of a session; nothing of it counts as unsaved.
+
+    Returns
+    -------
+    list of Layer
+        What was added. ``project.warnings`` tells what was not found.
+    """
+    added: dict[int, Layer] = {}
+    for index, data in enumerate(layer_data(project)):
+        if data is not None:
+            layer = added[index] = Layer.create(*data)
+            _draw_as(layer, project.contents.layers[index])
+            session.viewer.add_layer(layer)
+    session.saved(*added.values())
+    for index in project.contents.worked_on.values():
+        if index in added:
+            session.choose(added[index])
+    if project.contents.view is not None and added:
+        _look(session.viewer, project.contents.view)
+    if project.model is not None:
+        session.choose_model(project.model)
+    if project.run is not None:
+        session.watch_run(project.run)
+    return list(added.values())
+
+
+def layer_data(project: Project) -> Sequence[of.LayerTuple | None]:
+    """Return the layers of a project, None for scans that were not found."""
+    return [
+        _layer_tuple(project, index, saved) for index, saved in enumerate(project.contents.layers)
+    ]
+
+
+# -- to a project ---------------------------------------------------------------------
+
+
+def _saved(session: Session, layer: Layer, arrays: dict[str, Any]) -> _SavedLayer | None:
+    look = {"name": layer.name, "visible": layer.visible, "opacity": layer.opacity}
+    volume = of.scan_of(layer)
+    if volume is not None:
+        return _saved_scan(layer, volume, look, arrays)
+    if isinstance(layer, Labels):
+        mask = mask_to_save(layer, scan_under(session, layer))
+        return SavedMask(
+            **look,
+            scan_id=mask.scan_id,
+            patient_id=mask.patient_id,
+            geometry=mask.geometry,
+            array=_keep(mask.array, arrays),
+            findings=of.findings_of(layer),
+            contour=layer.contour,
+            selected_label=layer.selected_label,
+        )
+    if isinstance(layer, Points) and of.is_annotations(layer):
+        known: of.AnnotationLayer = layer.metadata[of.KEY]
+        return SavedAnnotations(
+            **look,
+            scan_id=known.scan_id,
+            geometry=known.geometry,
+            rows=of.annotations_of_layer(layer),
+        )
+    return None
+
+
+def _saved_scan(
+    layer: Image, volume: Volume, look: dict[str, Any], arrays: dict[str, Any]
+) -> SavedScan:
+    source = volume.source
+    low, high = layer.contrast_limits
+    on_disk = source.path is not None and source.path.exists()
+    return SavedScan(
+        **look,
+        scan_id=volume.scan_id,
+        patient_id=volume.patient_id,
+        geometry=volume.geometry,
+        place=_place(source.path) if on_disk else None,
+        series=source.series_uid if source.format == "dicom" else None,
+        array=None if on_disk else _keep(volume.array, arrays),
+        window_hu=(float(low), float(high)),
+        colormap=layer.colormap.name,
+    )
+
+
+def _keep(array: Any, arrays: dict[str, Any]) -> str:
+    name = f"arrays/{len(arrays)}.npy"
+    arrays[name] = array
+    return name
+
+
+def _place(path: Path | None) -> Place | None:
+    return None if path is None else Place(absolute=str(path.absolute()))
+
+
+def _view(viewer: ViewerModel) -> View:
+    camera = viewer.scene.camera
+    return View(
+        order=viewer.dims.order,
+        point=viewer.dims.point,
+        ndisplay=viewer.dims.ndisplay,
+        centre=tuple(camera.center),
+        zoom=camera.zoom,
+        angles=tuple(camera.angles),
+    )
+
+
+# -- from a project -------------------------------------------------------------------
+
+
+def _layer_tuple(project: Project, index: int, saved: _SavedLayer) -> of.LayerTuple | None:
+    if isinstance(saved, SavedScan):
+        volume = project.scans.get(index)
+        if volume is None:
+            return None
+        low, high = saved.window_hu
+        window = Window(low, high) if high > low else Window.of(low, 1)
+        data = of.scan_tuple(volume, window)
+    elif isinstance(saved, SavedMask):
+        array = project.arrays[saved.array]
+        mask = Volume(array, saved.geometry, "mask", saved.scan_id, saved.patient_id)
+        data = of.mask_tuple(mask, saved.name, saved.findings)
+    else:
+        data = of.annotations_tuple(saved.rows, saved.geometry, saved.scan_id, saved.name)
+    array, meta, kind = data
+    look = {"name": saved.name, "visible": saved.visible, "opacity": saved.opacity}
+    return array, {**meta, **look}, kind
+
+
+def _draw_as(layer: Layer, saved: _SavedLayer) -> None:
+    """Set what layer data cannot say."""
+    if isinstance(saved, SavedMask):
+        layer.contour = saved.contour
+        layer.selected_label = min(saved.selected_label, np.iinfo(layer.data.dtype).max)
+    elif isinstance(saved, SavedScan):
+        with contextlib.suppress(KeyError):  # a colormap that only the other napari knew
+            layer.colormap = saved.colormap
+
+
+def _look(viewer: ViewerModel, view: View) -> None:
+    if len(view.point) == viewer.dims.ndim and sorted(view.order) == list(range(len(view.point))):
+        viewer.dims.order = view.order
+        viewer.dims.ndisplay = view.ndisplay
+        viewer.dims.point = view.point
+    camera = viewer.scene.camera
+    camera.center = view.centre
+    camera.zoom = view.zoom
+    camera.angles = view.angles
