@@ -224,12 +224,17 @@ class EventLog:
         return OutputError(f"cannot write {self._path}: {reason}; make room, then --resume")
 
 
-def read_events(run: Path, offset: int = 0) -> tuple[list[str], int]:
-    """Return the whole lines of `events.jsonl` after ``offset`` bytes, and the next offset."""
+def read_events(run: Path, offset: int = 0, most: int = -1) -> tuple[list[str], int]:
+    """Return the whole lines of `events.jsonl` after ``offset`` bytes, and the next offset.
+
+    With ``most``, reading ends with the line in which that many bytes are full.
+    """
     try:
         with (run / EVENTS_FILE).open("rb") as file:
             file.seek(offset)
-            content = file.read()
+            content = file.read(most)
+            if 0 <= most <= len(content):
+                content += file.readline()
     except FileNotFoundError:
         return [], offset
     whole = content.rpartition(b"\n")[0]

@@ -22,6 +22,10 @@ class RunFollower:
     ended
         Whether the run is over: its last event is a `Finished` or a `Failed`, or
         its process died, which is then told as a `Failed`.
+    died
+        Whether that was so.
+    behind
+        Whether the last `poll` left something for the next.
 
     Raises
     ------
@@ -36,18 +40,23 @@ class RunFollower:
         self._offset = 0
         self._last: Event | None = None
         self.ended = False
+        self.died = False
+        self.behind = False
 
-    def poll(self) -> list[Event]:
-        """Return the events that came since the last call."""
+    def poll(self, most_bytes: int = -1) -> list[Event]:
+        """Return the events that came since the last call; with ``most_bytes``, the next few."""
         if self.ended:
             return []
         live = is_live(self._run)  # asked first: what a process wrote before its end is read below
-        lines, self._offset = read_events(self._run, self._offset)
+        before = self._offset
+        lines, self._offset = read_events(self._run, before, most_bytes)
+        self.behind = 0 <= most_bytes <= self._offset - before
         events = [event for line in lines if (event := _event(line)) is not None]
         self._last = events[-1] if events else self._last
-        if not live:
+        if not live and not self.behind:
             self.ended = True
-            if not isinstance(self._last, Finished | Failed):
+            self.died = not isinstance(self._last, Finished | Failed)
+            if self.died:
                 events.append(Failed(message=_death(self._run)))
         return events
 

@@ -126,7 +126,8 @@ class JobBar(QWidget):
     def _hear(self, event: Event) -> None:
         if isinstance(event, Progress):
             self._pace = self._pace.at(event)
-            self._draw(event)
+            self._draw_bar(event)
+            self._show_time()
         elif isinstance(event, Started):
             self.say(event.title)
         elif isinstance(event, Log):
@@ -134,10 +135,9 @@ class JobBar(QWidget):
         elif isinstance(event, Finished | Failed):
             self._end(event)
 
-    def _draw(self, event: Progress) -> None:
+    def _draw_bar(self, event: Progress) -> None:
         share = min(event.done / event.total, 1) if event.total else 0
         self._bar.setValue(round(_STEPS * share))
-        self._show_time()
 
     def _show_time(self) -> None:
         self._left.setText(self._pace.in_words())

@@ -11,7 +11,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
+
+from napari_ctlns.plugin.views.fold import Fold
 
 
 class Panel(QWidget):
@@ -68,10 +69,9 @@ class Panel(QWidget):
         self._whole.addWidget(widget)
         widget.setContentsMargins(8, 0, 8, 8)
 
-    def add_fold(self, title: str, widget: QWidget) -> QCollapsible:
+    def add_fold(self, title: str, widget: QWidget) -> Fold:
         """Add a widget that is folded away under a title."""
-        fold = QCollapsible(title)
-        fold.setContent(widget)
+        fold = Fold(title, widget)
         self.add(fold)
         return fold
 
@@ -82,8 +82,27 @@ def form_layout(box: QWidget, rows: dict[str, QWidget]) -> QFormLayout:
     form.setContentsMargins(0, 0, 0, 0)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for name, widget in rows.items():
-        label = QLabel(name)
-        label.setBuddy(widget)
-        label.setToolTip(widget.toolTip())
-        form.addRow(label, widget)
+        add_row(form, name, widget)
     return form
+
+
+def add_row(form: QFormLayout, name: str, widget: QWidget) -> None:
+    """Add a widget with its name before it."""
+    label = QLabel(name)
+    label.setBuddy(widget)
+    label.setToolTip(widget.toolTip())
+    form.addRow(label, widget)
+
+
+def align_labels(box: QWidget, but_not_in: QWidget) -> None:
+    """Let the forms below a widget start their fields at one place, some others left alone."""
+    labels = [
+        label
+        for label in box.findChildren(QLabel)
+        if label.buddy() is not None and not but_not_in.isAncestorOf(label)
+    ]
+    for label in labels:
+        label.ensurePolished()
+    width = max((label.sizeHint().width() for label in labels), default=0)
+    for label in labels:
+        label.setMinimumWidth(width)

@@ -1,0 +1,111 @@
+"""Runs that are there: what they were to do, how they ended, and going on with them.
+
+Nothing here knows Qt, nor torch: the files of a run are named here as
+`learning.run_folder` names them, which cannot be imported without it.
+"""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from napari_ctlns.errors import CtlnsError, RunError
+from napari_ctlns.events import Failed, Finished
+from napari_ctlns.recipe import Recipe, load_recipe
+from napari_ctlns.specs import Device, TrainSpec
+
+_CHECKPOINT = Path("checkpoints", "last.pt")
+_BEST_MODEL = "best"
+_RECIPES = ("recipe.toml", "asked.toml")
+"""The run's own; before its training has begun, what it was asked to do."""
+
+
+def recipe_of_run(run: Path) -> Recipe | None:
+    """Return the recipe of a run; None if it tells none."""
+    for name in _RECIPES:
+        try:
+            return load_recipe(run / name)
+        except CtlnsError:
+            continue
+    return None
+
+
+def best_model_of(run: Path) -> Path | None:
+    """Return the best model of a run, if it has one."""
+    model = run / _BEST_MODEL
+    return model if (model / "model.json").is_file() else None
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run can be gone on with."""
+    return (run / _CHECKPOINT).is_file()
+
+
+def resume_spec(run: Path, device: Device, epochs: int | None = None) -> TrainSpec:
+    """Return what is to be trained to go on with a run, by its own recipe and data.
+
+    Parameters
+    ----------
+    epochs
+        Of the whole run; None: as many as it was to do.
+
+    Raises
+    ------
+    RunError
+        If the run has no checkpoint, or does not tell its recipe and dataset.
+    """
+    if not has_checkpoint(run):
+        raise RunError(f"{run.name} has no checkpoint to go on from; start a new run")
+    try:
+        spec = TrainSpec.model_validate_json((run / "spec.json").read_bytes())
+        recipe = load_recipe(run / "recipe.toml")
+    except (OSError, ValidationError, CtlnsError) as error:
+        message = f"{run.name} does not tell its recipe and dataset; start a new run"
+        raise RunError(message) from error
+    if epochs is not None:
+        recipe = recipe.with_changes({"optimisation.epochs": epochs})
+    return TrainSpec(
+        dataset=spec.dataset, out=run.absolute(), recipe=recipe, resume=True, device=device
+    )
+
+
+def ending_in_words(
+    end: Finished | Failed, *, died: bool = False, killed: bool = False, checkpoint: bool = False
+) -> str:
+    """Say how a run ended, and what can be done now.
+
+    Parameters
+    ----------
+    died
+        Its process ended without a word.
+    killed
+        Because it was told to.
+    checkpoint
+        The run can be gone on with.
+    """
+    if isinstance(end, Failed):
+        if not died:
+            return end.message
+        words = "Ended at once" if killed else "The training process ended without a word"
+        kept = "Resume goes on from its last checkpoint" if checkpoint else "nothing was saved yet"
+        return f"{words}; {kept}"
+    return (_stop if end.stopped else _success)(end)
+
+
+def _stop(end: Finished) -> str:
+    epochs = end.result.get("epochs")
+    after = f" after {_epochs(epochs)}" if isinstance(epochs, int) else ""
+    return f"Stopped{after}; Resume goes on from there"
+
+
+def _success(end: Finished) -> str:
+    epochs, best = end.result.get("epochs"), end.result.get("best")
+    words = "Finished"
+    if isinstance(epochs, int):
+        words += f" after {_epochs(epochs)}"
+    if isinstance(best, dict) and isinstance(dice := best.get("val_dice"), int | float):
+        words += f"; best Dice {dice:.3g}, epoch {best['epoch']:g}"
+    return words
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"

@@ -1,0 +1,130 @@
+"""All that is chosen before a training: data, recipe, device, run folder."""
+
+from typing import get_args
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+
+from napari_ctlns.errors import RecipeError
+from napari_ctlns.plugin.settings import Settings
+from napari_ctlns.plugin.training import LayerData, Plan, plan_training, run_why_not
+from napari_ctlns.plugin.views.data_choice import DataChoice
+from napari_ctlns.plugin.views.job_bar import breakable
+from napari_ctlns.plugin.views.panel import align_labels, form_layout
+from napari_ctlns.plugin.views.path_field import PathField
+from napari_ctlns.plugin.views.recipe_choice import RecipeChoice
+from napari_ctlns.plugin.views.recipe_form import RecipeForm
+from napari_ctlns.specs import Device
+
+
+class TrainSettings(QWidget):
+    """Asks what to train on, how and where.
+
+    Parameters
+    ----------
+    settings
+        What the person chose in Preferences; a recipe that leaves the precision
+        open takes it from there.
+
+    Attributes
+    ----------
+    changed
+        Something else is chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._problem = ""
+        self.data = DataChoice()
+        self.recipes = RecipeChoice()
+        self.form = RecipeForm()
+        self.folder = PathField(
+            "folder", "Choose a folder for the run", "What the training writes; a new folder"
+        )
+        self._device = QComboBox()
+        self._device.addItems(get_args(Device))
+        self._device.setCurrentText(settings.device)
+        self._device.setToolTip("Where the network runs; auto takes the fastest there is")
+        self._words = QLabel()
+        self._words.setWordWrap(True)
+        self._words.setStyleSheet("color: #d55e00;")
+        self._words.hide()
+        where = QWidget()
+        form_layout(where, {"Device": self._device, "Run folder": self.folder})
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.data, self.recipes, self._words, self.form, where):
+            layout.addWidget(widget)
+        for part in (self.data, self.form, self.folder):
+            part.changed.connect(self.changed)
+        self.recipes.changed.connect(self._show_recipe)
+        self._show_recipe()
+
+    @property
+    def device(self) -> Device:
+        """Where the network is to run."""
+        device: Device = self._device.currentText()
+        return device
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs are asked for; None while the recipe is not allowed."""
+        return None if self.form.problem else self.form.recipe().optimisation.epochs
+
+    def why_not(self) -> str:
+        """Say what lacks before a training can start; nothing if it can."""
+        folder = self.folder.path
+        words = (
+            self.data.data().why_not()
+            or self._problem
+            or self.form.problem
+            or (run_why_not(folder) if folder is not None else "")
+        )
+        return words[:1].upper() + words[1:]
+
+    def plan(self) -> Plan:
+        """Return what a click on Start begins.
+
+        Raises
+        ------
+        CtlnsError
+            If something lacks.
+        """
+        return plan_training(
+            self.data.data(),
+            self.form.recipe(),
+            self.device,
+            self._settings.working_folder,
+            self.folder.path,
+        )
+
+    def show_open(self, layers: LayerData) -> None:
+        """Show which open layers could be learned from."""
+        self.data.show_open(layers)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Align the labels, whose font is known only now."""
+        align_labels(self, but_not_in=self.form.more)
+        super().showEvent(event)
+
+    def _show_recipe(self) -> None:
+        try:
+            recipe = self.recipes.recipe()
+        except RecipeError as error:
+            recipe, self._problem = None, str(error)
+        else:
+            self._problem = "" if recipe is not None else "choose a recipe file"
+        self._words.setText(breakable(self._problem))
+        self._words.setVisible(bool(self._problem))
+        self.form.setEnabled(recipe is not None)
+        if recipe is None:
+            self.changed.emit()
+            return
+        if recipe.optimisation.precision == "auto":
+            recipe = recipe.with_changes({"optimisation.precision": self._settings.precision})
+        self.form.show_recipe(recipe)
+        self.folder.set_hint(str(self._settings.working_folder / "runs" / f"{recipe.name}-…"))
