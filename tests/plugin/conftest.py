@@ -6,12 +6,25 @@ import numpy as np
 import pytest
 from napari import Viewer
 from napari.components import ViewerModel
+from qtpy.QtWidgets import QMessageBox
 
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.volume import Geometry, Volume
 
 SCAN_ID = "1.2.826.0.1.3680043.2.1125.1"
+
+
+@pytest.fixture(autouse=True)
+def trainings_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer the question of a closing window, which would wait for a person for ever."""
+
+    def stop(question: QMessageBox) -> int:
+        (button,) = [b for b in question.buttons() if b.text() == "Stop it"]
+        button.click()
+        return 0
+
+    monkeypatch.setattr(QMessageBox, "exec", stop)
 
 
 @pytest.fixture

@@ -60,8 +60,6 @@ class TrainPanel(Panel):
         self._lay_out()
         self._connect()
         self._show_open_layers()
-        if not open_layers(self._session).why_not():
-            self._settings.data.choose_open()
         self._take_up()
         # neither now, because napari is to open fast, nor when a training starts
         self._plot_later.start(_MS_BEFORE_PLOT)

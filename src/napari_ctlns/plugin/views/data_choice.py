@@ -25,6 +25,7 @@ class DataChoice(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._open = LayerData(())
+        self._chosen = False
         self.way = QComboBox()
         self.way.setMinimumContentsLength(10)
         self.way.setSizeAdjustPolicy(
@@ -57,6 +58,7 @@ class DataChoice(QWidget):
         for page in self._pages:
             layout.addWidget(page)
         self.way.currentIndexChanged.connect(self._show_page)
+        self.way.activated.connect(self._on_choice)
         for field in (self.scans, self.annotations, self.dataset):
             field.changed.connect(self.changed)
         self.show_open(self._open)
@@ -71,16 +73,21 @@ class DataChoice(QWidget):
         )[self.way.currentIndex()]
 
     def show_open(self, layers: LayerData) -> None:
-        """Show which open layers could be learned from."""
+        """Show which open layers could be learned from; choose them if nothing else was chosen."""
         self._open = layers
+        touched = self._chosen or any(
+            field.path for field in (self.scans, self.annotations, self.dataset)
+        )
+        if not touched and not layers.why_not():
+            self.way.setCurrentIndex(_LAYERS)
         self._layers.setText(layers.in_words())
         self._layers.setToolTip("\n".join((_LAYERS_HELP, *layers.names)))
         if self.way.currentIndex() == _LAYERS:
             self.changed.emit()
 
-    def choose_open(self) -> None:
-        """Choose the layers now open."""
-        self.way.setCurrentIndex(_LAYERS)
+    def _on_choice(self) -> None:
+        """Remember that a person chose, with the mouse or keys."""
+        self._chosen = True
 
     def _show_page(self, shown: int) -> None:
         for index, page in enumerate(self._pages):
