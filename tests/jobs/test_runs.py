@@ -294,6 +294,7 @@ def test_a_detached_run_gives_way(start):
     group = Path(f"/proc/{pid}/autogroup")
     if group.exists():  # where sessions share the processor, niceness inside one means little
         assert group.read_text().split()[-1] == "10"
+        assert os.sched_getscheduler(pid) == os.SCHED_IDLE
     control_run(run, "stop")
     wait_for(lambda: not pid_alive(pid))
 

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from napari import Viewer
 from napari.layers import Labels
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtCore import QDir, QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -59,6 +59,16 @@ PANELS = {
 }
 
 
+def draw_icons(viewer: Viewer) -> None:
+    """Let napari's buttons have their icons, which its own tests do without."""
+    from napari.resources._icons import _theme_path, build_theme_svgs
+
+    QDir.addSearchPath("theme_dark", str(_theme_path("dark")))
+    build_theme_svgs("dark", source="builtin")
+    viewer.theme = "light"
+    viewer.theme = "dark"
+
+
 class Person:
     """Somebody at a window: drops, clicks, chooses files, drags, looks."""
 
@@ -67,6 +77,9 @@ class Person:
         self.session: Session = session_of(viewer)
         self._qtbot = qtbot
         self._patch = patch
+        self._pictures = os.environ.get("CTLNS_PICTURES")
+        if self._pictures:
+            draw_icons(viewer)
         self._docks = {
             name: viewer.window.add_plugin_dock_widget("napari-ctlns", name, tabify=name != "Scan")
             for name in PANELS
@@ -148,9 +161,9 @@ class Person:
 
     def looks(self, name: str) -> None:
         """Take a picture of the window, where pictures are wanted."""
-        if folder := os.environ.get("CTLNS_PICTURES"):
+        if self._pictures:
             self._qtbot.wait(700)
-            path = Path(folder) / f"{name}.png"
+            path = Path(self._pictures) / f"{name}.png"
             self.viewer.window.screenshot(str(path), canvas_only=False, flash=False)
 
 

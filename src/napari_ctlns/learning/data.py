@@ -110,4 +110,8 @@ def _validation_batch(
 
 
 def _counted(sampler: PatchSampler) -> str:
-    return f"{len(sampler.scans)} scans with {len(sampler.nodules)} nodules"
+    return f"{_number(len(sampler.scans), 'scan')} with {_number(len(sampler.nodules), 'nodule')}"
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -82,7 +82,7 @@ class Session(QObject):
         self._edits: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._measured_at: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
-        self._steps: weakref.WeakKeyDictionary[Layer, tuple[int, int]] = weakref.WeakKeyDictionary()
+        self._undone: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._child: ChildProcess | None = None
         self._trainings: set[Path] = set()
         self.run: Path | None = None
@@ -311,7 +311,7 @@ class Session(QObject):
             layer.events.set_data.connect(self._on_redraw)
             layer.events.selected_label.connect(self._on_pick)
             layer.events.colormap.connect(self._on_colours)
-            self._steps[layer] = _undo_steps(layer)
+            self._undone[layer] = _steps_undone(layer)
         elif role == "annotations":
             make_editable(layer)  # first: who hears of an edit may ask whether it can be undone
             layer.events.data.connect(self._on_edit)
@@ -319,6 +319,7 @@ class Session(QObject):
 
     def _on_edit(self, event: Any) -> None:
         layer = event.source
+        self._undone[layer] = _steps_undone(layer)
         self._edits[layer] = self.edits(layer) + 1
         if layer not in self._unsaved:
             self._unsaved.add(layer)
@@ -327,9 +328,7 @@ class Session(QObject):
 
     def _on_redraw(self, event: Any) -> None:
         """Tell undo and redo, which napari announces as it does each new slice, from scrolling."""
-        layer = event.source
-        before, self._steps[layer] = self._steps.get(layer), _undo_steps(layer)
-        if self._steps[layer] != before:
+        if self._undone.get(event.source) != _steps_undone(event.source):
             self._on_edit(event)
 
     def _on_pick(self, event: Any) -> None:
@@ -362,9 +361,12 @@ def _role(layer: Layer) -> Role | None:
     return "annotations" if of.is_annotations(layer) else None
 
 
-def _undo_steps(layer: Labels) -> tuple[int, int]:
-    """Return how many steps can be undone and redone; napari tells it nowhere else."""
-    return len(getattr(layer, "_undo_history", ())), len(getattr(layer, "_redo_history", ()))
+def _steps_undone(layer: Labels) -> int:
+    """Return how many steps could be redone; undo and redo change it, nothing else a stroke does.
+
+    napari tells it nowhere else. What can be undone grows only some time after a stroke.
+    """
+    return len(getattr(layer, "_redo_history", ()))
 
 
 _SESSIONS: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()
