@@ -38,7 +38,7 @@ from napari_ctlns.plugin.views.loss_plot import LossPlot
 from napari_ctlns.plugin.views.recipe_form import RecipeForm
 from napari_ctlns.plugin.views.run_bar import RunBar
 
-LONG = 60_000
+LONG = 120_000
 SERIES = "1.3.6.1.4.1.14519.5.2.1.6279.6001.179049373636438705059720603192"
 SMALL = {
     "optimisation.epochs": "50",
