@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from napari_ctlns.errors import CtlnsError, RunError
 from napari_ctlns.events import Failed, Finished
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.recipe import Recipe, load_recipe
 from napari_ctlns.specs import Device, TrainSpec
 
@@ -93,7 +94,7 @@ def ending_in_words(
 
 def _stop(end: Finished) -> str:
     epochs = end.result.get("epochs")
-    after = f" after {_epochs(epochs)}" if isinstance(epochs, int) else ""
+    after = f" after {counted(epochs, 'epoch')}" if isinstance(epochs, int) else ""
     return f"Stopped{after}; Resume goes on from there"
 
 
@@ -101,11 +102,7 @@ def _success(end: Finished) -> str:
     epochs, best = end.result.get("epochs"), end.result.get("best")
     words = "Finished"
     if isinstance(epochs, int):
-        words += f" after {_epochs(epochs)}"
+        words += f" after {counted(epochs, 'epoch')}"
     if isinstance(best, dict) and isinstance(dice := best.get("val_dice"), int | float):
         words += f"; best Dice {dice:.3g}, epoch {best['epoch']:g}"
     return words
-
-
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count} epochs"

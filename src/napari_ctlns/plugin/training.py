@@ -18,6 +18,7 @@ import numpy as np
 from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import DatasetError, RunError
 from napari_ctlns.events import Control, Event, Finished, Progress, Started
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import Device, PrepareSpec, TrainSpec
 from napari_ctlns.volume import Volume
@@ -72,7 +73,7 @@ class LayerData:
         """Say how many scans these are."""
         if not self.pairs:
             return "no scan with a mask"
-        return f"{len(self.pairs)} scan{'s' * (len(self.pairs) > 1)} with a mask"
+        return f"{counted(len(self.pairs), 'scan')} with a mask"
 
     @property
     def names(self) -> tuple[str, ...]:

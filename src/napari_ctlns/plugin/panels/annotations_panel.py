@@ -28,6 +28,8 @@ from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, 
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel
+from napari_ctlns.plugin.views.trouble import draw_trouble
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.plugin.work import ThreadWork, one_step
 from napari_ctlns.volume import Volume
 
@@ -166,8 +168,8 @@ class AnnotationsPanel(Panel):
     def _show_summary(self) -> None:
         layer, rows = self._tools.layer, self._tools.rows
         unsaved = layer is not None and self._session.is_unsaved(layer)
-        self.summary.setText(f"{_count(len(rows))}{', not saved' if unsaved else ''}")
-        self.summary.setStyleSheet("color: #d55e00;" if unsaved else "")
+        self.summary.setText(f"{counted(len(rows), 'nodule')}{', not saved' if unsaved else ''}")
+        draw_trouble(self.summary, unsaved)
         self.summary.setVisible(layer is not None)
         _enable(self.undo, "" if self._tools.can_undo else "There is nothing to take back")
 
@@ -265,7 +267,7 @@ class AnnotationsPanel(Panel):
     def _saved(self, path: Path, layer: Points, rows: tuple[Annotation, ...], _: None) -> None:
         if annotations_of_layer(layer) == rows:  # not edited meanwhile
             self._session.saved(layer)
-        self.job_bar.say(f"Saved {_count(len(rows))} to {path.name}")
+        self.job_bar.say(f"Saved {counted(len(rows), 'nodule')} to {path.name}")
 
     def _folder(self) -> str:
         volume = self._session.volume
@@ -284,7 +286,7 @@ class AnnotationsPanel(Panel):
         self.preview.setChecked(False)
         drawn = self._tools.troubles.count("")
         layer = self._session.add_mask(volume.mask(array), "nodules", origin="annotation")
-        self._say_with_troubles(f"Drew {_count(drawn)} into the layer {layer.name}")
+        self._say_with_troubles(f"Drew {counted(drawn, 'nodule')} into the layer {layer.name}")
 
     # -- work -------------------------------------------------------------------------
 
@@ -329,7 +331,3 @@ def _row(*widgets: QWidget) -> QWidget:
 def _enable(button: QPushButton, why_not: str) -> None:
     button.setEnabled(not why_not)
     button.setToolTip(why_not or button.property("tooltip"))
-
-
-def _count(nodules: int) -> str:
-    return f"{nodules} nodule{'' if nodules == 1 else 's'}"

@@ -37,6 +37,7 @@ from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.nodule_table import NoduleTable
 from napari_ctlns.plugin.views.panel import Panel
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.plugin.work import ThreadWork
 from napari_ctlns.volume import Volume
 
@@ -313,4 +314,4 @@ def _ends(kind: str) -> list[str]:
 
 def measured_in_words(nodules: int) -> str:
     """Say how many nodules were measured."""
-    return "1 nodule measured" if nodules == 1 else f"{nodules or 'No'} nodules measured"
+    return f"{counted(nodules, 'nodule') if nodules else 'No nodules'} measured"

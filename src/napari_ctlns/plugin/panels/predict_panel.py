@@ -21,9 +21,11 @@ from napari_ctlns.plugin.predicting import Choice, describe_model, recent_models
 from napari_ctlns.plugin.prediction import Prediction, running_prediction
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
-from napari_ctlns.plugin.views.job_bar import JobBar, breakable
+from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel, form_layout
+from napari_ctlns.plugin.views.trouble import draw_trouble
+from napari_ctlns.plugin.words import breakable, counted
 from napari_ctlns.plugin.work import ThreadWork, one_step
 from napari_ctlns.specs import Device
 
@@ -157,7 +159,7 @@ class PredictPanel(Panel):
                 words, trouble = str(error), True
         self.model.setEditText("" if model is None else str(model))
         self.facts.setText(breakable(words))
-        self.facts.setStyleSheet("color: #d55e00;" if trouble else "")
+        draw_trouble(self.facts, trouble)
         if self._card is not None:
             self.threshold.setValue(self._card.recipe.inference.threshold)
             self.smallest.setValue(self._card.recipe.inference.min_diameter_mm)
@@ -216,4 +218,4 @@ def found_in_words(nodules: int) -> str:
             "No nodules found. There is an empty labels layer to paint in; "
             "a lower threshold may find more."
         )
-    return "1 nodule found" if nodules == 1 else f"{nodules} nodules found"
+    return f"{counted(nodules, 'nodule')} found"

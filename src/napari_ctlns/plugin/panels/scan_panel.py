@@ -24,6 +24,7 @@ from napari_ctlns.plugin.views.scan_choice import ScanChoice
 from napari_ctlns.plugin.views.value_rows import ValueRows
 from napari_ctlns.plugin.views.window_controls import WindowControls
 from napari_ctlns.plugin.window_tool import scan_window_of, window_tool_of
+from napari_ctlns.plugin.words import capitalised
 from napari_ctlns.plugin.work import ThreadWork, one_step
 from napari_ctlns.volume import Volume
 
@@ -133,10 +134,9 @@ class ScanPanel(Panel):
         self._say(said, problems)
 
     def _say(self, words: str, problems: Sequence[str]) -> None:
-        sentences = [sentence[:1].upper() + sentence[1:] for sentence in (words, *problems)]
+        sentences = [capitalised(sentence) for sentence in (words, *problems)]
         said = ". ".join(filter(None, sentences))
         self.job_bar.say(said, trouble=bool(problems))
-        self.job_bar.status.setToolTip(said)
 
     # -- saving -------------------------------------------------------------------
 

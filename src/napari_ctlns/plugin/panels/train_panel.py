@@ -24,10 +24,10 @@ from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.training import Plan
 from napari_ctlns.plugin.training_start import TrainingStart, open_layers
-from napari_ctlns.plugin.views.job_bar import breakable
 from napari_ctlns.plugin.views.panel import Panel
-from napari_ctlns.plugin.views.run_bar import RunBar, plain_place
+from napari_ctlns.plugin.views.run_bar import RunBar
 from napari_ctlns.plugin.views.train_settings import TrainSettings
+from napari_ctlns.plugin.words import breakable, plain_place
 
 if TYPE_CHECKING:
     import napari

@@ -1,6 +1,5 @@
 """The foot of a panel: its primary button, progress with time left, and one line of words."""
 
-import re
 import time
 
 from qtpy.QtCore import QTimer, Signal
@@ -15,6 +14,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.events import Event, Failed, Finished, Log, Progress, Started
+from napari_ctlns.plugin.views.trouble import draw_trouble
+from napari_ctlns.plugin.words import breakable, duration
 from napari_ctlns.plugin.work import Work
 
 _STEPS = 1000
@@ -97,7 +98,7 @@ class JobBar(QWidget):
         self.status.setText(breakable(words))
         self.status.setToolTip(words)
         self.status.setProperty("trouble", trouble)
-        self.status.setStyleSheet("color: #d55e00;" if trouble else "")
+        draw_trouble(self.status, trouble)
 
     def set_ready(self, why_not: str = "") -> None:
         """Let the primary button be clicked, or say in its tooltip why it cannot be."""
@@ -170,11 +171,6 @@ class JobBar(QWidget):
         self.button.setToolTip(self._why_not or self._tooltip)
 
 
-def breakable(words: str) -> str:
-    """Let series UIDs and paths go on in the next line, at places nobody sees."""
-    return re.sub(r"\S{24}(?=\S)", "\\g<0>\u200b", words)
-
-
 class Pace:
     """How fast work goes, from its progress, and how long it will take yet."""
 
@@ -211,11 +207,3 @@ class Pace:
         left = self.seconds_left()
         units = newest.unit if newest.unit.endswith("s") else f"{newest.unit}s"
         return f"{newest.done:g}{total} {units}" + (f", {duration(left)} left" if left else "")
-
-
-def duration(seconds: float) -> str:
-    """Say a time as a person would: 40 s, 12 min, 3 h 05 min."""
-    if seconds < 60:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
