@@ -11,10 +11,8 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QPushButton,
-    QWidget,
 )
 
 from napari_ctlns.events import Event, Finished
@@ -25,6 +23,7 @@ from napari_ctlns.plugin.layers import annotations_of_layer
 from napari_ctlns.plugin.mask_preview import MaskPreview
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, AnnotationTable
+from napari_ctlns.plugin.views.controls import BUSY, NO_SCAN, in_a_row, set_numbers, set_ready
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _TABLES = "Tables (*.csv *.tsv *.txt);;All files (*)"
-_BUSY = "Wait until the work below has ended"
-_NO_SCAN = "Open a scan first"
 _NO_ROWS = "Load annotations first, or begin new ones"
 
 
@@ -76,9 +73,7 @@ class AnnotationsPanel(Panel):
             "Undo", "Take the last change back (Ctrl+Z; Ctrl+Shift+Z makes it again)"
         )
         self.diameter = QDoubleSpinBox()
-        self.diameter.setRange(SMALLEST_MM, LARGEST_MM)
-        self.diameter.setDecimals(1)
-        self.diameter.setSingleStep(0.5)
+        set_numbers(self.diameter, SMALLEST_MM, LARGEST_MM, step=0.5, decimals=1)
         self.diameter.setKeyboardTracking(False)
         self.diameter.setToolTip("Of the next nodule, and of those selected")
         self.table = AnnotationTable()
@@ -91,8 +86,8 @@ class AnnotationsPanel(Panel):
 
     def _lay_out(self) -> None:
         self.add_form({"Scan": self.scan, "Annotations": self.layer})
-        self.add(_row(self.load, self.new, self.save))
-        self.add(_row(self.add_tool, self.select_tool, self.delete, self.undo))
+        self.add(in_a_row(self.load, self.new, self.save))
+        self.add(in_a_row(self.add_tool, self.select_tool, self.delete, self.undo))
         self.add_form({"Diameter, mm": self.diameter})
         self.table.setMinimumHeight(150)
         self.add(self.table, 1)
@@ -178,15 +173,15 @@ class AnnotationsPanel(Panel):
         self.job_bar.set_ready(why_not)
         self.preview.setEnabled(not why_not or self.preview.isChecked())
         self.preview.setToolTip(why_not or "See the mask while nodules are added and moved")
-        busy = _BUSY if self.job_bar.working else ""
-        no_scan = "" if self._session.volume is not None else _NO_SCAN
+        busy = BUSY if self.job_bar.working else ""
+        no_scan = "" if self._session.volume is not None else NO_SCAN
         _enable(self.load, no_scan or busy)
         _enable(self.new, no_scan)
         _enable(self.save, busy if self._tools.layer is not None else _NO_ROWS)
 
     def _why_not_mask(self) -> str:
         if self._tools.layer is None:
-            return _NO_ROWS if self._session.volume is not None else _NO_SCAN
+            return _NO_ROWS if self._session.volume is not None else NO_SCAN
         if self._tools.volume is None:
             return "Open the scan of these annotations first"
         if not self._tools.rows:
@@ -319,15 +314,5 @@ def _button(words: str, tooltip: str, tool: bool = False) -> QPushButton:
     return button
 
 
-def _row(*widgets: QWidget) -> QWidget:
-    box = QWidget()
-    layout = QHBoxLayout(box)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return box
-
-
 def _enable(button: QPushButton, why_not: str) -> None:
-    button.setEnabled(not why_not)
-    button.setToolTip(why_not or button.property("tooltip"))
+    set_ready(button, why_not, button.property("tooltip"))

@@ -12,7 +12,6 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QStackedWidget,
@@ -33,6 +32,7 @@ from napari_ctlns.plugin.navigation import go_to
 from napari_ctlns.plugin.predicting import file_name
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
+from napari_ctlns.plugin.views.controls import BUSY, in_a_row, set_ready
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.nodule_table import NoduleTable
@@ -90,13 +90,8 @@ class NodulesPanel(Panel):
         self._body.addWidget(self.empty)
         self._body.addWidget(table)
         self.add_body(self._body)
-        saving = QWidget()
-        row = QHBoxLayout(saving)
-        row.setContentsMargins(8, 0, 8, 0)
-        row.addWidget(self.save_mask)
-        row.addWidget(self.save_table)
         self.add_foot(self.signs)
-        self.add_foot(saving)
+        self.add_foot(in_a_row(self.save_mask, self.save_table))
         self.add_foot(self.job_bar)
 
     def _connect(self) -> None:
@@ -144,12 +139,12 @@ class NodulesPanel(Panel):
         self.job_bar.button.setText("Measure" if table is None else "Measure again")
         why_not = self._why_not(layer)
         self.job_bar.set_ready(why_not)
+        busy = BUSY if self.job_bar.working else ""
         for button, tooltip in (
             (self.save_mask, "Save the labels on the scan's own grid"),
             (self.save_table, "Save every column of the table, measured again if need be"),
         ):
-            button.setEnabled(not why_not and not self.job_bar.working)
-            button.setToolTip(why_not or tooltip)
+            set_ready(button, why_not or busy, tooltip)
 
     def _words(self, layer: Labels | None, table: Any) -> str:
         if layer is None:

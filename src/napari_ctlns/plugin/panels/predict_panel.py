@@ -8,7 +8,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QWidget,
@@ -21,18 +20,17 @@ from napari_ctlns.plugin.predicting import Choice, describe_model, recent_models
 from napari_ctlns.plugin.prediction import Prediction, running_prediction
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
+from napari_ctlns.plugin.views.controls import NO_SCAN, in_a_row, let_be_narrow, set_numbers
+from napari_ctlns.plugin.views.device_choice import DeviceChoice
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel, form_layout
 from napari_ctlns.plugin.views.trouble import draw_trouble
 from napari_ctlns.plugin.words import breakable, counted
 from napari_ctlns.plugin.work import ThreadWork, one_step
-from napari_ctlns.specs import Device
 
 if TYPE_CHECKING:
     import napari
-
-_DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "mps")
 
 
 class PredictPanel(Panel):
@@ -48,7 +46,7 @@ class PredictPanel(Panel):
         self.facts = QLabel()
         self.threshold = QDoubleSpinBox()
         self.smallest = QDoubleSpinBox()
-        self.device = QComboBox()
+        self.device = DeviceChoice(read_settings().device)
         self.whole = QCheckBox("Whole scan")
         self.job_bar = JobBar("Find nodules", "Find the nodules of the scan with the model")
         self._set_up_controls()
@@ -64,37 +62,25 @@ class PredictPanel(Panel):
     def _set_up_controls(self) -> None:
         self.model.setEditable(True)
         self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.model.setMinimumContentsLength(6)
-        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        self.model.setSizeAdjustPolicy(policy)
+        let_be_narrow(self.model, letters=6)
         self.model.lineEdit().setPlaceholderText("a folder")
         self.browse.setToolTip("Choose the folder of a model")
         self.facts.setWordWrap(True)
-        self.threshold.setRange(0, 1)
-        self.threshold.setSingleStep(0.05)
-        self.threshold.setDecimals(2)
+        set_numbers(self.threshold, 0, 1, step=0.05, decimals=2)
         self.threshold.setToolTip(
             "Probability from which a voxel is nodule; lower finds more, and more that is none"
         )
-        self.smallest.setRange(0, 100)
-        self.smallest.setSingleStep(0.5)
-        self.smallest.setDecimals(1)
+        set_numbers(self.smallest, 0, 100, step=0.5, decimals=1)
         self.smallest.setToolTip(
             "What has less volume than a sphere of this diameter is dropped, mm"
         )
-        self.device.addItems(_DEVICES)
-        self.device.setCurrentText(read_settings().device)
-        self.device.setToolTip("Where the network runs; auto takes the fastest there is")
         self.whole.setToolTip(
             "Look at the whole scan, not only at the lungs and 5 mm around; takes longer"
         )
 
     def _lay_out(self) -> None:
-        choice = QWidget()
-        row = QHBoxLayout(choice)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.model, 1)
-        row.addWidget(self.browse)
+        choice = in_a_row(self.model, self.browse)
+        choice.layout().setStretchFactor(self.model, 1)
         choice.setFocusProxy(self.model)
         choice.setToolTip("The model that looks for nodules: the folder that training made")
         self.model.setToolTip(choice.toolTip())
@@ -172,7 +158,7 @@ class PredictPanel(Panel):
         for field in (self.threshold, self.smallest):
             field.setEnabled(self._card is not None)
         if self._session.volume is None:
-            self.job_bar.set_ready("Open a scan first")
+            self.job_bar.set_ready(NO_SCAN)
         elif self._card is None:
             self.job_bar.set_ready("Choose a model first")
         else:
@@ -188,7 +174,7 @@ class PredictPanel(Panel):
             threshold=_changed(self.threshold, own.threshold),
             min_diameter_mm=_changed(self.smallest, own.min_diameter_mm),
             whole=self.whole.isChecked(),
-            device=_DEVICES[self.device.currentIndex()],
+            device=self.device.device,
         )
 
     def _start(self) -> None:

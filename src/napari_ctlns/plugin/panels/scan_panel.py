@@ -15,6 +15,7 @@ from napari_ctlns.plugin.readout import cursor_readout_of
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
+from napari_ctlns.plugin.views.controls import NO_SCAN
 from napari_ctlns.plugin.views.facts import FactsView
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
@@ -198,7 +199,7 @@ class ScanPanel(Panel):
         busy = _READING if self.job_bar.working else ""
         self.open_controls.set_ready(busy, scan_open)
         self.scan_choice.setEnabled(not busy)
-        self.job_bar.set_ready("" if scan_open else "Open a scan first")
+        self.job_bar.set_ready("" if scan_open else NO_SCAN)
         for view in (self.cursor, self.facts):
             view.setVisible(scan_open)
 

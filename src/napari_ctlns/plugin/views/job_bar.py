@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.events import Event, Failed, Finished, Log, Progress, Started
+from napari_ctlns.plugin.views.controls import set_ready
 from napari_ctlns.plugin.views.trouble import draw_trouble
 from napari_ctlns.plugin.words import breakable, duration
 from napari_ctlns.plugin.work import Work
@@ -167,8 +168,9 @@ class JobBar(QWidget):
         self._progress.setVisible(working)
 
     def _settle_button(self) -> None:
-        self.button.setEnabled(not self._why_not and not self.working)
-        self.button.setToolTip(self._why_not or self._tooltip)
+        set_ready(self.button, self._why_not, self._tooltip)
+        if self.working:
+            self.button.setEnabled(False)
 
 
 class Pace:

@@ -1,15 +1,14 @@
 """All that is chosen before a training: data, recipe, device, run folder."""
 
-from typing import get_args
-
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.settings import Settings
 from napari_ctlns.plugin.training import LayerData, Plan, plan_training, run_why_not
 from napari_ctlns.plugin.views.data_choice import DataChoice
+from napari_ctlns.plugin.views.device_choice import DeviceChoice
 from napari_ctlns.plugin.views.panel import align_labels, form_layout
 from napari_ctlns.plugin.views.path_field import PathField
 from napari_ctlns.plugin.views.recipe_choice import RecipeChoice
@@ -46,10 +45,7 @@ class TrainSettings(QWidget):
         self.folder = PathField(
             "folder", "Choose a folder for the run", "What the training writes; a new folder"
         )
-        self._device = QComboBox()
-        self._device.addItems(get_args(Device))
-        self._device.setCurrentText(settings.device)
-        self._device.setToolTip("Where the network runs; auto takes the fastest there is")
+        self._device = DeviceChoice(settings.device)
         self._words = TroubleLabel()
         where = QWidget()
         form_layout(where, {"Device": self._device, "Run folder": self.folder})
@@ -65,8 +61,7 @@ class TrainSettings(QWidget):
     @property
     def device(self) -> Device:
         """Where the network is to run."""
-        device: Device = self._device.currentText()
-        return device
+        return self._device.device
 
     @property
     def epochs(self) -> int | None:
