@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Control, Event, Failed, Finished, Progress, Started, Uncontrolled
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.reading import PROJECT_SUFFIX, read_files
+from napari_ctlns.plugin.project_file import PROJECT_SUFFIX
+from napari_ctlns.plugin.reading import read_files
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Volume

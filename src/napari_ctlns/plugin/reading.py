@@ -18,12 +18,12 @@ from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.current import current_session
 from napari_ctlns.plugin.current import open_scans as scans_open_in
+from napari_ctlns.plugin.project_file import PROJECT_SUFFIX
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Geometry, Volume
 
 MOST_SCANS = 4
 """So many scans of a folder are opened together; of more, one has to be chosen."""
-PROJECT_SUFFIX = ".ctlns"
 
 _MOST_LOOKED_AT = 10_000
 _MOST_NAMED = 6

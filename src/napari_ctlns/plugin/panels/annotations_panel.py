@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QPushButton,
 )
 
+from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Event, Finished
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin.annotating import drawn_mask, rows_of_scan, save_rows
@@ -24,6 +25,7 @@ from napari_ctlns.plugin.mask_preview import MaskPreview
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, AnnotationTable
 from napari_ctlns.plugin.views.controls import BUSY, NO_SCAN, in_a_row, set_numbers, set_ready
+from napari_ctlns.plugin.views.file_dialogs import ALL_FILES, ask_save_path
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     import napari
     import numpy.typing as npt
 
-_TABLES = "Tables (*.csv *.tsv *.txt);;All files (*)"
+_TABLES = ("Tables (*.csv *.tsv *.txt)", ALL_FILES)
 _NO_ROWS = "Load annotations first, or begin new ones"
 
 
@@ -230,7 +232,9 @@ class AnnotationsPanel(Panel):
 
     def _load(self) -> None:
         volume = self._session.volume
-        chosen, _ = QFileDialog.getOpenFileName(self, "Load annotations", self._folder(), _TABLES)
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Load annotations", self._folder(), ";;".join(_TABLES)
+        )
         if chosen and volume is not None:
             path = Path(chosen)
             then = partial(self._loaded, path, volume)
@@ -251,11 +255,13 @@ class AnnotationsPanel(Panel):
         layer, rows = self._tools.layer, self._tools.rows
         if layer is None:
             return
-        proposed = str(Path(self._folder()) / f"{layer.name}.csv")
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save annotations", proposed, _TABLES)
-        if chosen:
-            path = Path(chosen)
-            path = path if path.suffix else path.with_suffix(".csv")
+        proposed = Path(self._folder()) / f"{layer.name}.csv"
+        try:
+            path = ask_save_path(self, "Save annotations", proposed, _TABLES)
+        except OutputError as error:
+            self._say_trouble(str(error))
+            return
+        if path is not None:
             then = partial(self._saved, path, layer, rows)
             self._start(f"Writing {path.name}", then, save_rows, path, rows)
 

@@ -11,7 +11,6 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
-    QFileDialog,
     QLabel,
     QPushButton,
     QStackedWidget,
@@ -33,6 +32,7 @@ from napari_ctlns.plugin.predicting import file_name
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.views.controls import BUSY, in_a_row, set_ready
+from napari_ctlns.plugin.views.file_dialogs import ask_save_path
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.nodule_table import NoduleTable
@@ -236,9 +236,8 @@ class NodulesPanel(Panel):
         layer = self._session.mask
         scan = None if layer is None else self._session.volume_under(layer)
         start = read_settings().working_folder / f"{file_name(scan.scan_id if scan else '')}_{name}"
-        said, kind = QFileDialog.getSaveFileName(self, title, str(start), ";;".join(kinds))
         try:
-            return with_extension(Path(said), kind or kinds[0], kinds) if said else None
+            return ask_save_path(self, title, start, kinds)
         except OutputError as error:
             self.job_bar.say(str(error), trouble=True)
             return None
@@ -277,34 +276,6 @@ class _Now:
     mask: Volume
     scan: Volume
     edits: int
-
-
-def with_extension(path: Path, kind: str, kinds: tuple[str, ...]) -> Path:
-    """Return a path that ends as one of the kinds; one that does not gets the end of ``kind``.
-
-    Parameters
-    ----------
-    path
-        What the dialog gave.
-    kind, kinds
-        The file filters of the dialog, the chosen one and all, like "CSV (*.csv)".
-
-    Raises
-    ------
-    OutputError
-        If a file has the longer name: the dialog did not ask whether to replace it.
-    """
-    known = [end for some in kinds for end in _ends(some)]
-    if path.name.lower().endswith(tuple(known)):
-        return path
-    longer = path.with_name(path.name + _ends(kind)[0])
-    if longer.exists():
-        raise OutputError(f"{longer.name} is there already; choose it, or another name")
-    return longer
-
-
-def _ends(kind: str) -> list[str]:
-    return [end.removeprefix("*") for end in kind.partition("(")[2].rstrip(")").split()]
 
 
 def measured_in_words(nodules: int) -> str:

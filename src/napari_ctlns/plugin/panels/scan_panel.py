@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
-from qtpy.QtWidgets import QFileDialog
 
-from napari_ctlns.errors import CtlnsError
+from napari_ctlns.errors import CtlnsError, OutputError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl
 from napari_ctlns.plugin import opening
 from napari_ctlns.plugin.current import open_scans
@@ -17,6 +16,7 @@ from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.views.controls import NO_SCAN
 from napari_ctlns.plugin.views.facts import FactsView
+from napari_ctlns.plugin.views.file_dialogs import PROJECT_FILES, ask_save_path
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.open_controls import OpenControls
@@ -144,12 +144,13 @@ class ScanPanel(Panel):
     def _save_project(self) -> None:
         from napari_ctlns.plugin.project import snapshot, write_project_file
 
-        name, _ = QFileDialog.getSaveFileName(self, "Save project", "", "Projects (*.ctlns)")
-        if not name:
+        try:
+            path = ask_save_path(self, "Save project", "", (PROJECT_FILES,))
+        except OutputError as error:
+            self._say("", [str(error)])
             return
-        path = Path(name)
-        if path.suffix.lower() != ".ctlns":
-            path = path.with_name(f"{path.name}.ctlns")
+        if path is None:
+            return
         project, self._being_saved = snapshot(self._session)
         self._left_out = project.warnings
         self._start(one_step(f"Saving {path.name}", write_project_file, project, path))

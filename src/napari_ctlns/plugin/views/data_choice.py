@@ -5,6 +5,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from napari_ctlns.plugin.training import Data, FolderData, LayerData, PreparedData
 from napari_ctlns.plugin.views.controls import let_be_narrow
+from napari_ctlns.plugin.views.file_dialogs import ALL_FILES
 from napari_ctlns.plugin.views.panel import form_layout
 from napari_ctlns.plugin.views.path_field import PathField
 
@@ -38,7 +39,7 @@ class DataChoice(QWidget):
             "file",
             "Choose the annotations",
             "Nodules as in LUNA16: seriesuid, coordX, coordY, coordZ, diameter_mm",
-            "Tables (*.csv);;All files (*)",
+            f"Tables (*.csv);;{ALL_FILES}",
         )
         self.dataset = PathField(
             "folder", "Choose a dataset", "A folder that was prepared before: it holds dataset.json"

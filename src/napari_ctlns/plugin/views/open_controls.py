@@ -15,11 +15,11 @@ from qtpy.QtWidgets import (
 
 from napari_ctlns.plugin.views.controls import NO_SCAN, set_ready
 from napari_ctlns.plugin.views.drop_target import DropTarget
+from napari_ctlns.plugin.views.file_dialogs import ALL_FILES, PROJECT_FILES
 
-_SCANS = "Scans (*.mhd *.mha *.nii *.nii.gz *.nrrd *.dcm);;All files (*)"
-_MASKS = "Masks (*.nii.gz *.nii *.mha *.mhd *.nrrd);;All files (*)"
-_TABLES = "Tables (*.csv);;All files (*)"
-_PROJECTS = "Projects (*.ctlns)"
+_SCANS = f"Scans (*.mhd *.mha *.nii *.nii.gz *.nrrd *.dcm);;{ALL_FILES}"
+_MASKS = f"Masks (*.nii.gz *.nii *.mha *.mhd *.nrrd);;{ALL_FILES}"
+_TABLES = f"Tables (*.csv);;{ALL_FILES}"
 
 
 class OpenControls(QWidget):
@@ -87,7 +87,7 @@ class OpenControls(QWidget):
         self._ask("mask", "Open mask", _MASKS)
 
     def _ask_project(self) -> None:
-        self._ask("project", "Open project", _PROJECTS)
+        self._ask("project", "Open project", PROJECT_FILES)
 
     def _ask(self, kind: str, title: str, names: str) -> None:
         path, _ = QFileDialog.getOpenFileName(self, title, self._folder, names)
