@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.errors import OutputError
-from napari_ctlns.events import Event, Finished
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin.annotating import drawn_mask, rows_of_scan, save_rows
 from napari_ctlns.plugin.annotation_tools import Tool, annotation_tools_of
@@ -26,7 +25,7 @@ from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, AnnotationTable
 from napari_ctlns.plugin.views.controls import BUSY, NO_SCAN, in_a_row, set_numbers, set_ready
 from napari_ctlns.plugin.views.file_dialogs import ALL_FILES, ask_save_path
-from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.trouble import draw_trouble
@@ -36,7 +35,6 @@ from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
     import napari
-    import numpy.typing as npt
 
 _TABLES = ("Tables (*.csv *.tsv *.txt)", ALL_FILES)
 _NO_ROWS = "Load annotations first, or begin new ones"
@@ -50,7 +48,6 @@ class AnnotationsPanel(Panel):
         self._session = session_of(napari_viewer)
         self._tools = annotation_tools_of(self._session)
         self._preview = MaskPreview(self._session, self)
-        self._then: Callable[[Any], None] | None = None
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -122,7 +119,7 @@ class AnnotationsPanel(Panel):
         self._preview.gone.connect(self._uncheck_preview)
         self._preview.failed.connect(self._say_trouble)
         self.job_bar.start_clicked.connect(self._make_mask)
-        self.job_bar.ended.connect(self._end)
+        self.job_bar.ended.connect(self._show_ready)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Undo and redo by keyboard, where no field undoes its own typing."""
@@ -240,10 +237,8 @@ class AnnotationsPanel(Panel):
             then = partial(self._loaded, path, volume)
             self._start(f"Reading {path.name}", then, rows_of_scan, path, volume)
 
-    def _loaded(
-        self, path: Path, volume: Volume, found: tuple[tuple[Annotation, ...], int]
-    ) -> None:
-        rows, total = found
+    def _loaded(self, path: Path, volume: Volume, result: dict[str, Any]) -> None:
+        rows, total = result["value"]
         if not rows:
             self._say_trouble(f"no rows in {path.name}; load another table, or begin with New")
             return
@@ -265,7 +260,9 @@ class AnnotationsPanel(Panel):
             then = partial(self._saved, path, layer, rows)
             self._start(f"Writing {path.name}", then, save_rows, path, rows)
 
-    def _saved(self, path: Path, layer: Points, rows: tuple[Annotation, ...], _: None) -> None:
+    def _saved(
+        self, path: Path, layer: Points, rows: tuple[Annotation, ...], _result: dict[str, Any]
+    ) -> None:
         if annotations_of_layer(layer) == rows:  # not edited meanwhile
             self._session.saved(layer)
         self.job_bar.say(f"Saved {counted(len(rows), 'nodule')} to {path.name}")
@@ -283,26 +280,17 @@ class AnnotationsPanel(Panel):
             then = partial(self._made, volume)
             self._start("Drawing the mask", then, drawn_mask, volume.geometry, rows)
 
-    def _made(self, volume: Volume, array: "npt.NDArray[Any]") -> None:
+    def _made(self, volume: Volume, result: dict[str, Any]) -> None:
         self.preview.setChecked(False)
         drawn = self._tools.troubles.count("")
-        layer = self._session.add_mask(volume.mask(array), "nodules", origin="annotation")
+        layer = self._session.add_mask(volume.mask(result["value"]), "nodules", origin="annotation")
         self._say_with_troubles(f"Drew {counted(drawn, 'nodule')} into the layer {layer.name}")
 
     # -- work -------------------------------------------------------------------------
 
-    def _start(
-        self, title: str, then: Callable[[Any], None], function: Callable[..., Any], *args: Any
-    ) -> None:
+    def _start(self, title: str, then: Then, function: Callable[..., Any], *args: Any) -> None:
         """Do something in a thread, and ``then`` something with what it returned."""
-        self._then = then
-        self.job_bar.follow(ThreadWork(one_step(title, function, *args), parent=self))
-        self._show_ready()
-
-    def _end(self, event: Event) -> None:
-        then, self._then = self._then, None
-        if isinstance(event, Finished) and then is not None:
-            then(event.result["value"])
+        self.job_bar.follow(ThreadWork(one_step(title, function, *args), parent=self), then)
         self._show_ready()
 
     def _say_with_troubles(self, words: str) -> None:

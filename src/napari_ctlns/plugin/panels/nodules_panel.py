@@ -1,6 +1,5 @@
 """The nodules of a labels layer as a table: look, go there, correct, measure again, save."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.errors import OutputError
-from napari_ctlns.events import Event, Finished, ThreadControl
+from napari_ctlns.events import ThreadControl
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.measuring import (
     measure_job,
@@ -33,7 +32,7 @@ from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.views.controls import BUSY, in_a_row, set_ready
 from napari_ctlns.plugin.views.file_dialogs import ask_save_path
-from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.nodule_table import NoduleTable
 from napari_ctlns.plugin.views.panel import Panel
@@ -51,8 +50,6 @@ _NO_LAYER = "No labels layer yet: predict, make a mask from annotations, or add 
 _NO_SCAN = "Open the scan first: HU are measured in it"
 _EMPTY = "No nodules yet: paint one, predict, or make a mask from annotations."
 
-Then = Callable[[dict[str, Any]], None]
-
 
 class NodulesPanel(Panel):
     """Shows and keeps the nodule table of the labels layer that is worked on."""
@@ -61,7 +58,6 @@ class NodulesPanel(Panel):
         super().__init__()
         self._session = session_of(napari_viewer)
         self._tried: WeakSet[Labels] = WeakSet()
-        self._then: Then | None = None
         self.labels = LayerChoice(self._session, "mask", "The labels layer whose nodules are shown")
         self.table = NoduleTable()
         self.empty = QLabel()
@@ -243,14 +239,10 @@ class NodulesPanel(Panel):
             return None
 
     def _work(self, work: ThreadWork, then: Then) -> None:
-        self._then = then
-        self.job_bar.follow(work)
+        self.job_bar.follow(work, then)
         self._settle()
 
-    def _ended(self, event: Event) -> None:
-        then, self._then = self._then, None
-        if then is not None and isinstance(event, Finished) and not event.stopped:
-            then(event.result)
+    def _ended(self) -> None:
         self._settle()
         self._measure_first_time()
 

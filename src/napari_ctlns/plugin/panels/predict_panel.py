@@ -1,7 +1,7 @@
 """Finding the nodules of a scan with a model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -14,10 +14,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.errors import ModelError
-from napari_ctlns.events import Event, Failed, Finished
+from napari_ctlns.events import Event, Finished
 from napari_ctlns.inference.model import ModelCard, read_card
-from napari_ctlns.plugin.predicting import Choice, describe_model, recent_models
-from napari_ctlns.plugin.prediction import Prediction, running_prediction
+from napari_ctlns.plugin.predicting import Choice, describe_model
+from napari_ctlns.plugin.prediction import Prediction
+from napari_ctlns.plugin.runs import recent_models
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.views.controls import NO_SCAN, in_a_row, let_be_narrow, set_numbers
@@ -27,7 +28,7 @@ from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel, form_layout
 from napari_ctlns.plugin.views.trouble import draw_trouble
 from napari_ctlns.plugin.words import breakable, counted
-from napari_ctlns.plugin.work import ThreadWork, one_step
+from napari_ctlns.plugin.work import ThreadWork, one_step, under_way
 
 if TYPE_CHECKING:
     import napari
@@ -54,8 +55,8 @@ class PredictPanel(Panel):
         self._connect()
         self._list_models()
         self._show_model()
-        if (prediction := running_prediction(self._session)) is not None:
-            self.job_bar.follow(prediction)
+        if (prediction := under_way(self._session, Prediction)) is not None:
+            self.job_bar.follow(prediction, self._found)
 
     # -- what it looks like ---------------------------------------------------------
 
@@ -100,7 +101,6 @@ class PredictPanel(Panel):
         self.model.activated.connect(self._choose)
         self.model.lineEdit().editingFinished.connect(self._choose)
         self.job_bar.start_clicked.connect(self._start)
-        self.job_bar.ended.connect(self._ended)
 
     # -- the model ------------------------------------------------------------------
 
@@ -181,14 +181,12 @@ class PredictPanel(Panel):
         volume, choice = self._session.volume, self.choice()
         if volume is not None and choice is not None and self._card is not None:
             name = f"nodules, {self._card.recipe.name}"
-            self.job_bar.follow(Prediction(self._session, volume, choice, name))
+            prediction = Prediction(self._session, volume, choice, name)
+            self.job_bar.follow(prediction, self._found)
 
-    def _ended(self, event: Event) -> None:
-        if isinstance(event, Failed) or (isinstance(event, Finished) and event.stopped):
-            return  # the bar has said so
-        if isinstance(event, Finished):
-            words = [found_in_words(event.result["nodules"]), *event.result["warnings"]]
-            self.job_bar.say("\n".join(words))
+    def _found(self, result: dict[str, Any]) -> None:
+        words = [found_in_words(result["nodules"]), *result["warnings"]]
+        self.job_bar.say("\n".join(words))
 
 
 def _changed(field: QDoubleSpinBox, own: float) -> float | None:

@@ -1,6 +1,7 @@
 """The Scan panel: opening, the HU window, what lies under the cursor, facts."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.views.controls import NO_SCAN
 from napari_ctlns.plugin.views.facts import FactsView
 from napari_ctlns.plugin.views.file_dialogs import PROJECT_FILES, ask_save_path
-from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.open_controls import OpenControls
 from napari_ctlns.plugin.views.panel import Panel
@@ -50,7 +51,6 @@ class ScanPanel(Panel):
         self._work: ThreadWork | None = None
         self._facts_work: ThreadWork | None = None
         self._being_saved: list[Layer] = []
-        self._left_out: tuple[str, ...] = ()
         self.open_controls = OpenControls()
         self.scan_choice = ScanChoice()
         self.window_controls = WindowControls()
@@ -95,15 +95,18 @@ class ScanPanel(Panel):
         control = ThreadControl()
         window = read_settings().window
         job = opening.reading(paths, open_scans(self._session), kind, window, control)
-        self._start(job, control)
+        self._start(job, self._opened, control)
 
     def _open_series(self, scan: Any) -> None:
         control = ThreadControl()
-        self._start(opening.reading_series(scan, read_settings().window, control), control)
+        job = opening.reading_series(scan, read_settings().window, control)
+        self._start(job, self._opened, control)
 
-    def _start(self, job: Iterator[Event], control: ThreadControl | None = None) -> None:
+    def _start(
+        self, job: Iterator[Event], then: Then, control: ThreadControl | None = None
+    ) -> None:
         self._work = ThreadWork(job, control, self)
-        self.job_bar.follow(self._work)
+        self.job_bar.follow(self._work, then)
         self._settle()
 
     def _ended(self, event: Finished | Failed) -> None:
@@ -112,19 +115,11 @@ class ScanPanel(Panel):
             self._work = None
         if isinstance(event, Failed):
             self._say("", [event.message])
-        elif not event.stopped:
-            self._succeeded(event.result["value"])
         self._being_saved = []
         self._settle()
 
-    def _succeeded(self, value: Any) -> None:
-        if isinstance(value, opening.Opened):
-            self._show(value)
-        else:
-            self._session.saved(*self._being_saved)
-            self._say("Project saved", self._left_out)
-
-    def _show(self, opened: opening.Opened) -> None:
+    def _opened(self, result: dict[str, Any]) -> None:
+        opened: opening.Opened = result["value"]
         problems = list(opened.problems)
         try:
             opening.show(self._session, opened)
@@ -152,8 +147,12 @@ class ScanPanel(Panel):
         if path is None:
             return
         project, self._being_saved = snapshot(self._session)
-        self._left_out = project.warnings
-        self._start(one_step(f"Saving {path.name}", write_project_file, project, path))
+        job = one_step(f"Saving {path.name}", write_project_file, project, path)
+        self._start(job, partial(self._saved, project.warnings))
+
+    def _saved(self, left_out: Sequence[str], _result: dict[str, Any]) -> None:
+        self._session.saved(*self._being_saved)
+        self._say("Project saved", left_out)
 
     def _edited(self, layer: Layer) -> None:
         """Keep in mind that an edit made while the project is written is not in it."""

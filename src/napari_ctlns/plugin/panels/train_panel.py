@@ -19,6 +19,7 @@ from napari_ctlns.plugin.runs import (
     has_checkpoint,
     recipe_of_run,
     resume_spec,
+    runs_folder,
 )
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
@@ -29,6 +30,7 @@ from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.run_bar import RunBar
 from napari_ctlns.plugin.views.train_settings import TrainSettings
 from napari_ctlns.plugin.words import breakable, plain_place
+from napari_ctlns.plugin.work import under_way
 
 if TYPE_CHECKING:
     import napari
@@ -169,16 +171,15 @@ class TrainPanel(Panel):
 
     def _take_up(self) -> None:
         """Show what was going on before this panel was opened."""
-        starts = self._session.findChildren(TrainingStart)
-        under_way = next((start for start in starts if not start.over), None)
-        if under_way is not None:
-            self._follow_start(under_way)
+        start = under_way(self._session, TrainingStart)
+        if start is not None:
+            self._follow_start(start)
         else:
             self._attach(self._session.run)
 
     def _choose_run(self) -> None:
         folder = QFileDialog.getExistingDirectory(
-            self, "Attach to a run", str(self._preferences.working_folder / "runs")
+            self, "Attach to a run", str(runs_folder(self._preferences.working_folder))
         )
         if not folder:
             return

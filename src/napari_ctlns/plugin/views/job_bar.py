@@ -1,6 +1,8 @@
 """The foot of a panel: its primary button, progress with time left, and one line of words."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
@@ -18,6 +20,9 @@ from napari_ctlns.plugin.views.controls import set_ready
 from napari_ctlns.plugin.views.trouble import draw_trouble
 from napari_ctlns.plugin.words import breakable, duration
 from napari_ctlns.plugin.work import Work
+
+Then = Callable[[dict[str, Any]], None]
+"""What is done with the result of work."""
 
 _STEPS = 1000
 _MS_BEFORE_BAR = 300
@@ -50,6 +55,7 @@ class JobBar(QWidget):
     def __init__(self, start: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._work: Work | None = None
+        self._then: Then | None = None
         self._why_not = ""
         self._tooltip = tooltip
         self.said = ""
@@ -80,9 +86,9 @@ class JobBar(QWidget):
 
     # -- what panels do ---------------------------------------------------------------
 
-    def follow(self, work: Work) -> None:
-        """Show this work until it is over."""
-        self._work = work
+    def follow(self, work: Work, then: Then | None = None) -> None:
+        """Show this work until it is over, and ``then`` use its result if it came to its end."""
+        self._work, self._then = work, then
         self._pace = Pace()
         self._bar.setValue(0)
         self._left.setText("")
@@ -146,6 +152,7 @@ class JobBar(QWidget):
 
     def _end(self, event: Finished | Failed) -> None:
         self._clock.stop()
+        then, self._then = self._then, None
         self._work = None
         self._show_working(False)
         self._settle_button()
@@ -153,6 +160,8 @@ class JobBar(QWidget):
             self.say(event.message, trouble=True)
         else:
             self.say("Cancelled" if event.stopped else "Done")
+            if then is not None and not event.stopped:
+                then(event.result)
         self.ended.emit(event)
 
     def _cancel(self) -> None:

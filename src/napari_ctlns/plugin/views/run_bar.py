@@ -5,7 +5,7 @@ from collections.abc import Callable
 from qtpy.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from napari_ctlns.events import Event, Log, Progress
-from napari_ctlns.plugin.views.job_bar import JobBar, Pace
+from napari_ctlns.plugin.views.job_bar import JobBar, Pace, Then
 from napari_ctlns.plugin.views.live_text import LiveText
 from napari_ctlns.plugin.views.trouble import TroubleLabel
 from napari_ctlns.plugin.words import duration, plain_place
@@ -48,12 +48,12 @@ class RunBar(JobBar):
         column.addWidget(self.remarks)
         self._left.hide()
 
-    def follow(self, work: Work) -> None:
-        """Show this work until it is over."""
+    def follow(self, work: Work, then: Then | None = None) -> None:
+        """Show this work until it is over, and ``then`` use its result if it came to its end."""
         self._newest = None
         self._warnings = []
         self._show_warnings()
-        super().follow(work)
+        super().follow(work, then)
         self.cancel.setText("Stop")
         self.show_state("running")
 
@@ -61,7 +61,7 @@ class RunBar(JobBar):
         """Show no work any more; it may go on."""
         if self._work is not None:
             self._work.came.disconnect(self._hear)
-        self._work = None
+        self._work = self._then = None
         self._newest = None
         self._warnings = []
         self._show_warnings()

@@ -5,6 +5,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ctlns.errors import RecipeError
+from napari_ctlns.plugin.runs import runs_folder
 from napari_ctlns.plugin.settings import Settings
 from napari_ctlns.plugin.training import LayerData, Plan, plan_training, run_why_not
 from napari_ctlns.plugin.views.data_choice import DataChoice
@@ -118,4 +119,4 @@ class TrainSettings(QWidget):
         if recipe.optimisation.precision == "auto":
             recipe = recipe.with_changes({"optimisation.precision": self._settings.precision})
         self.form.show_recipe(recipe)
-        self.folder.set_hint(str(self._settings.working_folder / "runs" / f"{recipe.name}-…"))
+        self.folder.set_hint(str(runs_folder(self._settings.working_folder) / f"{recipe.name}-…"))
