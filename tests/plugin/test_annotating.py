@@ -18,7 +18,6 @@ from napari_ctlns.plugin.annotating import (
     redo,
     resize,
     rows_of_scan,
-    save_rows,
     set_diameter,
     size_by_dragging,
     trouble_with,
@@ -27,6 +26,7 @@ from napari_ctlns.plugin.annotating import (
 from napari_ctlns.plugin.annotation_history import history_of
 from napari_ctlns.plugin.layers import annotations_of_layer, lps_to_canvas
 from napari_ctlns.plugin.navigation import go_to
+from napari_ctlns.plugin.saving import save_rows
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.volume import Geometry, Volume
 

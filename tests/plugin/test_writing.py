@@ -17,11 +17,9 @@ from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin import writing
 from napari_ctlns.plugin.current import scan_under
 from napari_ctlns.plugin.reading import read_files
+from napari_ctlns.plugin.saving import mask_to_save, save_annotations, save_mask
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.writing import (
-    mask_to_save,
-    save_annotations,
-    save_mask,
     write_annotations,
     write_mask,
     write_project,

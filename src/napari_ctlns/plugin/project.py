@@ -27,9 +27,9 @@ from napari_ctlns.plugin.project_contents import (
     View,
 )
 from napari_ctlns.plugin.project_file import Project, read_project_file, write_project_file
+from napari_ctlns.plugin.saving import mask_to_save
 from napari_ctlns.plugin.session import Role, Session
 from napari_ctlns.plugin.windowing import Window
-from napari_ctlns.plugin.writing import mask_to_save
 from napari_ctlns.volume import Volume
 
 __all__ = [

@@ -17,10 +17,11 @@ from qtpy.QtWidgets import (
 
 from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Annotation
-from napari_ctlns.plugin.annotating import drawn_mask, rows_of_scan, save_rows
+from napari_ctlns.plugin.annotating import drawn_mask, rows_of_scan
 from napari_ctlns.plugin.annotation_tools import Tool, annotation_tools_of
 from napari_ctlns.plugin.layers import annotations_of_layer
 from napari_ctlns.plugin.mask_preview import MaskPreview
+from napari_ctlns.plugin.saving import save_rows
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, AnnotationTable
 from napari_ctlns.plugin.views.controls import BUSY, NO_SCAN, in_a_row, set_numbers, set_ready

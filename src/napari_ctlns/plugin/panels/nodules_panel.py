@@ -22,12 +22,12 @@ from napari_ctlns.events import ThreadControl
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.measuring import (
     measure_job,
-    save_mask_job,
     save_table_job,
     shown_columns,
 )
 from napari_ctlns.plugin.navigation import go_to
 from napari_ctlns.plugin.predicting import file_name
+from napari_ctlns.plugin.saving import save_mask_job
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.views.controls import BUSY, in_a_row, set_ready
