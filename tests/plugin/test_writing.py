@@ -15,7 +15,6 @@ from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import read_annotations, read_mask, read_scan, write_volume
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin import writing
-from napari_ctlns.plugin.current import scan_under
 from napari_ctlns.plugin.reading import read_files
 from napari_ctlns.plugin.saving import mask_to_save, save_annotations, save_mask
 from napari_ctlns.plugin.session import Session
@@ -96,7 +95,7 @@ def test_a_new_layer_of_naparis_lies_on_the_scan_below_it(
     in_front.viewer._new_labels()
     layer = in_front.viewer.layers[-1]
     in_front.add_scan(volume)  # another one is worked on now
-    assert scan_under(in_front, layer) is turned
+    assert in_front.volume_under(layer) is turned
     draw(layer, 1, [3], [2], [1])
     path = str(tmp_path / "mask.mha")
     write_mask(path, *layer.as_layer_data_tuple()[:2])

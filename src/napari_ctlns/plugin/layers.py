@@ -19,8 +19,7 @@ import numpy.typing as npt
 from napari.layers import Image, Labels, Layer, Points
 
 from napari_ctlns.findings import Annotation, Findings
-from napari_ctlns.plugin.windowing import PRESETS, Window
-from napari_ctlns.plugin.windowing import display_range as display_range
+from napari_ctlns.plugin.windowing import PRESETS, Window, display_range
 from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Volume
 
 KEY = "ctlns"
@@ -231,6 +230,16 @@ def _grid_beside(layer: Labels, geometry: Geometry) -> Geometry:
     ox, oy, oz = (float(v) for v in canvas_to_lps(geometry, layer.translate))
     own = replace(geometry, shape=layer.data.shape, spacing=(z, y, x), origin=(ox, oy, oz))
     return geometry if own.same_grid(geometry) else own
+
+
+def same_canvas(layer: Labels, scan: Volume) -> bool:
+    """Whether a labels layer has the voxels that a scan has on the canvas."""
+    own = scan.geometry
+    return (
+        layer.data.shape == own.shape
+        and np.allclose(layer.scale, own.spacing, atol=1e-4)
+        and np.allclose(layer.translate, own.origin[::-1], atol=1e-3)
+    )
 
 
 def findings_of(layer: Labels) -> Findings:

@@ -17,7 +17,6 @@ from napari.layers import Image, Labels, Layer, Points
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.current import scan_under
 from napari_ctlns.plugin.project_contents import (
     Contents,
     Place,
@@ -146,7 +145,7 @@ def _saved(session: Session, layer: Layer, arrays: dict[str, Any]) -> _SavedLaye
     if volume is not None:
         return _saved_scan(layer, volume, look, arrays)
     if isinstance(layer, Labels):
-        mask = mask_to_save(layer, scan_under(session, layer))
+        mask = mask_to_save(layer, session.volume_under(layer))
         return SavedMask(
             **look,
             scan_id=mask.scan_id,

@@ -17,7 +17,6 @@ from napari_ctlns.errors import AnnotationError, CtlnsError, MaskError, ScanErro
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.current import current_session
-from napari_ctlns.plugin.current import open_scans as scans_open_in
 from napari_ctlns.plugin.project_file import PROJECT_SUFFIX
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Geometry, Volume
@@ -71,7 +70,7 @@ def read_into_viewer(path: str | list[str]) -> list[Any]:
     projects = [p for p in paths if p.suffix.lower() == PROJECT_SUFFIX]
     found = read_files(
         [p for p in paths if p not in projects],
-        open_scans=scans_open_in(session) if session is not None else (),
+        open_scans=session.open_scans if session is not None else (),
         window=read_settings().window,
     )
     added: list[Any] = list(found.layers)

@@ -1,7 +1,7 @@
 """What lies under the cursor: HU, label, and where in the patient."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,5 +110,4 @@ class CursorReadout(QObject):
 
 def cursor_readout_of(session: Session) -> CursorReadout:
     """Return the readout of a session; the first call makes it."""
-    there = session.findChild(CursorReadout)
-    return CursorReadout(session) if there is None else cast(CursorReadout, there)
+    return session.part(CursorReadout)

@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.current import current_session, scan_under
+from napari_ctlns.plugin.current import current_session
 from napari_ctlns.plugin.saving import save_annotations, save_mask
 from napari_ctlns.volume import Volume
 
@@ -60,7 +60,7 @@ def _layer_of(data: Any, meta: dict[str, Any], kind: str) -> "tuple[Session | No
 
 
 def _scan_under(session: "Session | None", layer: Layer) -> Volume | None:
-    return scan_under(session, layer) if session is not None else None
+    return session.volume_under(layer) if session is not None else None
 
 
 def _tell_saved(session: "Session | None", layer: Layer, words: Iterable[str] = ()) -> None:

@@ -10,7 +10,6 @@ from napari.layers import Layer
 from napari_ctlns.errors import CtlnsError, OutputError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl
 from napari_ctlns.plugin import opening
-from napari_ctlns.plugin.current import open_scans
 from napari_ctlns.plugin.readout import cursor_readout_of
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
@@ -94,7 +93,7 @@ class ScanPanel(Panel):
     def _open(self, paths: list[Path], kind: opening.Kind | None) -> None:
         control = ThreadControl()
         window = read_settings().window
-        job = opening.reading(paths, open_scans(self._session), kind, window, control)
+        job = opening.reading(paths, self._session.open_scans, kind, window, control)
         self._start(job, self._opened, control)
 
     def _open_series(self, scan: Any) -> None:
