@@ -67,6 +67,10 @@ class NodulesPanel(Panel):
         self.save_mask = QPushButton("Save mask…")
         self.save_table = QPushButton("Save table…")
         self.job_bar = JobBar("Measure", "Measure every nodule of the labels layer")
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self._measure_first_time)
         self._lay_out()
         self._connect()
         self._show_layer()
@@ -120,8 +124,7 @@ class NodulesPanel(Panel):
             self.table.show_nodules(columns, of.colours_of_labels(layer, labels))
             self.table.select_label(layer.selected_label)
         self._settle()
-        # whoever adds a layer with its table does so now, after the layer
-        QTimer.singleShot(0, self._measure_first_time)
+        self._soon.start()  # whoever adds a layer with its table does so now, after the layer
 
     def _settle(self) -> None:
         """Say how the table stands to the layer, and what can be done."""
