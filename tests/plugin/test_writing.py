@@ -15,6 +15,7 @@ from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import read_annotations, read_mask, read_scan, write_volume
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin import writing
+from napari_ctlns.plugin.canvas import lps_to_canvas
 from napari_ctlns.plugin.reading import read_files
 from napari_ctlns.plugin.saving import mask_to_save, save_annotations, save_mask
 from napari_ctlns.plugin.session import Session
@@ -222,7 +223,7 @@ def test_annotations_are_written_as_they_are_now(
 def test_new_points_belong_to_the_scan_that_is_worked_on(tmp_path: Path, volume: Volume) -> None:
     scan = oblique(volume)
     world = scan.geometry.index_to_world((4, 5, 6))
-    points = Points([of.lps_to_canvas(scan.geometry, world)], size=6)
+    points = Points([lps_to_canvas(scan.geometry, world)], size=6)
     save_annotations(points, tmp_path / "annotations.csv", scan)
     (row,) = read_annotations(tmp_path / "annotations.csv")
     assert row.scan_id == scan.scan_id

@@ -9,12 +9,12 @@ several scans leaves the choice.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Control, Event, Failed, Finished, Progress, Started, Uncontrolled
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.project_file import PROJECT_SUFFIX
+from napari_ctlns.plugin.file_kinds import Kind, kind_of
 from napari_ctlns.plugin.reading import read_files
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.windowing import opening_window
@@ -23,7 +23,6 @@ from napari_ctlns.volume import Volume
 if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
 
-Kind = Literal["project", "scan", "mask", "annotations"]
 _ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "annotations")  # what lies on scans, last
 _NOUNS = {
     "project": ("a project", "projects"),
@@ -81,17 +80,6 @@ class Opened:
         self.layers.extend(layers)
         read = [meta["metadata"][of.KEY].volume for _, meta, kind in layers if kind == "image"]
         self.open_scans[:0] = read
-
-
-def kind_of(path: Path) -> Kind:
-    """Tell what a path is: by its name, image files by their header."""
-    from napari_ctlns.formats import is_mask_file
-    from napari_ctlns.formats.images import extension
-
-    suffix = path.suffix.lower()
-    if suffix in (".csv", PROJECT_SUFFIX):
-        return "annotations" if suffix == ".csv" else "project"
-    return "mask" if extension(path) and path.is_file() and is_mask_file(path) else "scan"
 
 
 def reading(

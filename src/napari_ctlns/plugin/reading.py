@@ -5,7 +5,6 @@ the scans among them first, then on the scans that are open.
 """
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from napari_ctlns.errors import AnnotationError, CtlnsError, MaskError, ScanErro
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.current import current_session
+from napari_ctlns.plugin.file_kinds import is_ours, kind_of
 from napari_ctlns.plugin.project_file import PROJECT_SUFFIX
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Geometry, Volume
@@ -24,7 +24,6 @@ from napari_ctlns.volume import Geometry, Volume
 MOST_SCANS = 4
 """So many scans of a folder are opened together; of more, one has to be chosen."""
 
-_MOST_LOOKED_AT = 10_000
 _MOST_NAMED = 6
 
 
@@ -42,7 +41,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] 
     It never raises: what is wrong with a file is told when it is read.
     """
     try:
-        ours = all(map(_is_ours, _paths(path)))
+        ours = all(map(is_ours, _paths(path)))
     except (CtlnsError, OSError, ValueError):
         return None
     return read_into_viewer if ours else None
@@ -116,16 +115,10 @@ def read_files(
         If a file cannot be read, a folder holds too many scans, or annotations
         have no scan to lie on.
     """
-    from napari_ctlns.formats import is_mask_file
-
-    tables, masks, images = [], [], []
-    for path in paths:
-        if path.suffix.lower() == ".csv":
-            tables.append(path)
-        elif path.is_file() and is_mask_file(path):
-            masks.append(path)
-        else:
-            images.append(path)
+    kinds = [(kind_of(path), path) for path in paths]
+    tables = [path for kind, path in kinds if kind == "annotations"]
+    masks = [path for kind, path in kinds if kind == "mask"]
+    images = [path for kind, path in kinds if kind in ("scan", "project")]
     scans = [scan for path in images for scan in _scans(path, series, strict)]
     signed = [s for s in scans if _is_mask_of_any(s, [*scans, *open_scans])]
     masks += [s.source.path for s in signed if s.source.path is not None]
@@ -146,17 +139,6 @@ def read_files(
 
 def _paths(path: str | list[str]) -> list[Path]:
     return [Path(p) for p in ([path] if isinstance(path, str) else path)]
-
-
-def _is_ours(path: Path) -> bool:
-    from napari_ctlns.formats.dicom import is_dicom, visible_files
-    from napari_ctlns.formats.images import extension
-
-    if path.is_dir():
-        some = itertools.islice(visible_files(path), _MOST_LOOKED_AT)
-        return any(extension(file) or is_dicom(file) for file in some)
-    known = extension(path) or path.suffix.lower() in (".dcm", ".csv", PROJECT_SUFFIX)
-    return bool(known) or is_dicom(path)
 
 
 def _scans(path: Path, series: str | None, strict: bool) -> list[Volume]:

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
-from napari_ctlns.plugin.layers import canvas_to_lps, mask_of
+from napari_ctlns.plugin.canvas import canvas_to_lps
+from napari_ctlns.plugin.layers import mask_of
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.volume import AIR_HU, Geometry, Triple, Volume
 

@@ -21,6 +21,7 @@ from napari_ctlns.findings import Annotation, Findings, Origin
 from napari_ctlns.jobs import control_run
 from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.canvas import same_canvas
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
 from napari_ctlns.plugin.edits import EditWatch
@@ -159,7 +160,7 @@ class Session(QObject):
         """
         if of.KEY not in layer.metadata and isinstance(layer, Labels):
             for scan in self.open_scans:
-                if of.same_canvas(layer, scan):
+                if same_canvas(layer, scan.geometry):
                     return scan
         scan_id = getattr(layer.metadata.get(of.KEY), "scan_id", "")
         for other in reversed(self.layers_for("scan")):

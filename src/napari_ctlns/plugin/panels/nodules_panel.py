@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import ThreadControl
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.canvas import lps_to_canvas
 from napari_ctlns.plugin.measuring import (
     measure_job,
     save_table_job,
@@ -184,7 +185,7 @@ class NodulesPanel(Panel):
         centre = [row[f"centroid_{axis}_mm"] for axis in "xyz"]
         scan = self._session.volume_under(layer)
         if scan is not None:
-            go_to(self._session.viewer, of.lps_to_canvas(scan.geometry, centre).tolist())
+            go_to(self._session.viewer, lps_to_canvas(scan.geometry, centre).tolist())
         layer.selected_label = label
 
     def _picked_in_canvas(self, layer: Any) -> None:

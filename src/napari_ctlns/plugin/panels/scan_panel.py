@@ -10,6 +10,7 @@ from napari.layers import Layer
 from napari_ctlns.errors import CtlnsError, OutputError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl
 from napari_ctlns.plugin import opening
+from napari_ctlns.plugin.file_kinds import Kind
 from napari_ctlns.plugin.readout import cursor_readout_of
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
@@ -90,7 +91,7 @@ class ScanPanel(Panel):
 
     # -- opening ------------------------------------------------------------------
 
-    def _open(self, paths: list[Path], kind: opening.Kind | None) -> None:
+    def _open(self, paths: list[Path], kind: Kind | None) -> None:
         control = ThreadControl()
         window = read_settings().window
         job = opening.reading(paths, self._session.open_scans, kind, window, control)
