@@ -270,7 +270,8 @@ def test_a_project_can_be_written_without_a_window(tmp_path: Path, volume: Volum
 
 
 def read_back(path: str) -> list[of.LayerTuple]:
-    from napari_ctlns.plugin.project import layer_data, read_project_file
+    from napari_ctlns.plugin.project import layer_data
+    from napari_ctlns.plugin.project_file import read_project_file
 
     return list(layer_data(read_project_file(path)))
 

@@ -25,21 +25,11 @@ from napari_ctlns.plugin.project_contents import (
     SavedScan,
     View,
 )
-from napari_ctlns.plugin.project_file import Project, read_project_file, write_project_file
+from napari_ctlns.plugin.project_file import Project, write_project_file
 from napari_ctlns.plugin.saving import mask_to_save
 from napari_ctlns.plugin.session import Role, Session
 from napari_ctlns.plugin.windowing import Window
 from napari_ctlns.volume import Volume
-
-__all__ = [
-    "Project",
-    "layer_data",
-    "read_project_file",
-    "restore",
-    "save_project",
-    "snapshot",
-    "write_project_file",
-]
 
 _ROLES: tuple[Role, ...] = ("scan", "mask", "annotations")
 _SavedLayer = SavedScan | SavedMask | SavedAnnotations

@@ -17,7 +17,7 @@ from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.current import current_session
 from napari_ctlns.plugin.file_kinds import is_ours, kind_of
-from napari_ctlns.plugin.project_file import PROJECT_SUFFIX
+from napari_ctlns.plugin.project_file import PROJECT_SUFFIX, read_project_file
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Geometry, Volume
 
@@ -75,7 +75,7 @@ def read_into_viewer(path: str | list[str]) -> list[Any]:
     added: list[Any] = list(found.layers)
     words = list(found.warnings)
     for place in projects:
-        from napari_ctlns.plugin.project import layer_data, read_project_file, restore
+        from napari_ctlns.plugin.project import layer_data, restore
 
         project = read_project_file(place)
         words.extend(project.warnings)

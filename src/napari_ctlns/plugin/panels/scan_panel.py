@@ -11,6 +11,8 @@ from napari_ctlns.errors import CtlnsError, OutputError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl
 from napari_ctlns.plugin import opening
 from napari_ctlns.plugin.file_kinds import Kind
+from napari_ctlns.plugin.project import snapshot
+from napari_ctlns.plugin.project_file import write_project_file
 from napari_ctlns.plugin.readout import cursor_readout_of
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
@@ -137,8 +139,6 @@ class ScanPanel(Panel):
     # -- saving -------------------------------------------------------------------
 
     def _save_project(self) -> None:
-        from napari_ctlns.plugin.project import snapshot, write_project_file
-
         try:
             path = ask_save_path(self, "Save project", "", (PROJECT_FILES,))
         except OutputError as error:
