@@ -4,8 +4,9 @@ from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
 NO_SCAN = "Open a scan first"
+"""Why much cannot be done yet."""
 BUSY = "Wait until the work below has ended"
-"""Why much cannot be done."""
+"""Why much cannot be done just now."""
 
 
 def set_ready(control: QWidget | QAction, why_not: str, tooltip: str) -> None:
