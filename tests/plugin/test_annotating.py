@@ -18,15 +18,16 @@ from napari_ctlns.plugin.annotating import (
     redo,
     resize,
     rows_of_scan,
-    save_rows,
     set_diameter,
     size_by_dragging,
     trouble_with,
     undo,
 )
 from napari_ctlns.plugin.annotation_history import history_of
-from napari_ctlns.plugin.layers import annotations_of_layer, lps_to_canvas
+from napari_ctlns.plugin.canvas import lps_to_canvas
+from napari_ctlns.plugin.layers import annotations_of_layer
 from napari_ctlns.plugin.navigation import go_to
+from napari_ctlns.plugin.saving import save_rows
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.volume import Geometry, Volume
 

@@ -5,7 +5,8 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
 from napari_ctlns.events import Failed, Finished, Log, Progress, Started
-from napari_ctlns.plugin.views.job_bar import JobBar, Pace, duration
+from napari_ctlns.plugin.views.job_bar import JobBar, Pace
+from napari_ctlns.plugin.words import duration
 from napari_ctlns.plugin.work import Work
 
 

@@ -12,7 +12,7 @@ from napari_ctlns.errors import CtlnsError, MaskError, OutputError
 from napari_ctlns.events import Event, Finished, ThreadControl
 from napari_ctlns.findings import Findings
 from napari_ctlns.measurement import COLUMNS, measure
-from napari_ctlns.plugin import measuring
+from napari_ctlns.plugin import measuring, saving
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.volume import Geometry, Source, Volume
 
@@ -32,25 +32,25 @@ def result(job: Iterator[Event]) -> Finished:
 
 
 def test_labels_are_copied_into_the_smallest_type(mask: Volume, volume: Volume) -> None:
-    own = measuring.mask_on_scan(mask, volume)
+    own = saving.mask_on_scan(mask, volume)
     assert own.array.dtype == np.uint8
     assert np.array_equal(own.array, mask.array)
     own.array[0, 0, 0] = 9
     assert mask.array[0, 0, 0] == 0
     mask.array[0, 0, 0] = 300
-    assert measuring.mask_on_scan(mask, volume).array.dtype == np.uint16
+    assert saving.mask_on_scan(mask, volume).array.dtype == np.uint16
 
 
 @pytest.mark.parametrize("label", [-1, 65536])
 def test_labels_that_no_file_can_hold_are_refused(mask: Volume, volume: Volume, label: int) -> None:
     mask.array[0, 0, 0] = label
     with pytest.raises(MaskError, match="paint with labels from 1 to 65535"):
-        measuring.mask_on_scan(mask, volume)
+        saving.mask_on_scan(mask, volume)
 
 
 def test_labels_on_another_grid_are_carried_over(mask: Volume, volume: Volume) -> None:
     part = Volume(mask.array[3:20, 10:], volume.geometry.cropped((3, 10, 0), (17, 38, 48)), "mask")
-    own = measuring.mask_on_scan(part, volume)
+    own = saving.mask_on_scan(part, volume)
     assert np.array_equal(own.array, mask.array)
     finished = result(measuring.measure_job(part, volume, None, ThreadControl()))
     assert finished.result["table"].equals(measure(own, volume))
@@ -60,7 +60,7 @@ def test_labels_on_another_grid_are_carried_over(mask: Volume, volume: Volume) -
 def test_labels_beside_the_scan_are_refused(mask: Volume, volume: Volume) -> None:
     beside = replace(mask, geometry=replace(mask.geometry, origin=(900.0, 0.0, 0.0)))
     with pytest.raises(MaskError, match="the mask of this layer lies beside the scan"):
-        measuring.mask_on_scan(beside, volume)
+        saving.mask_on_scan(beside, volume)
 
 
 def test_measuring_can_be_stopped(mask: Volume, volume: Volume) -> None:
@@ -128,7 +128,7 @@ def test_a_mask_is_saved_on_the_scans_own_grid(
     own = Geometry(volume.geometry.shape, (2.5, 1.0, 1.0), (27.0, 17.0, 100.0), FLIPPED)
     flipped = own.oriented()
     scan = Volume(volume.array, flipped, scan_id="flipped")
-    job = measuring.save_mask_job(scan.mask(mask.array), scan, tmp_path / name)
+    job = saving.save_mask_job(scan.mask(mask.array), scan, tmp_path / name)
     assert result(job).result["path"] == tmp_path / name
     image = sitk.ReadImage(str(tmp_path / name))
     assert np.array_equal(sitk.GetArrayFromImage(image), mask.array[:, ::-1, ::-1])
@@ -147,7 +147,7 @@ def test_a_mask_never_takes_the_place_of_its_scan(
     path.write_bytes(b"precious")
     scan = replace(volume, source=Source(path=path, format="mha"))
     with pytest.raises(OutputError, match=r"scan\.mha is the scan itself"):
-        result(measuring.save_mask_job(mask, scan, path))
+        result(saving.save_mask_job(mask, scan, path))
     assert path.read_bytes() == b"precious"
 
 
@@ -167,4 +167,4 @@ def test_a_fresh_table_is_saved_as_it_is_and_an_old_one_is_measured_again(
 
 def test_a_place_that_cannot_be_written_is_told(mask: Volume, volume: Volume) -> None:
     with pytest.raises(CtlnsError, match="unknown extension"):
-        result(measuring.save_mask_job(mask, volume, Path("mask.png")))
+        result(saving.save_mask_job(mask, volume, Path("mask.png")))

@@ -19,9 +19,9 @@ from napari_ctlns.plugin.panels.nodules_panel import (
     MASK_FILES,
     TABLE_FILES,
     NodulesPanel,
-    with_extension,
 )
 from napari_ctlns.plugin.session import Session, session_of
+from napari_ctlns.plugin.views.file_dialogs import with_extension
 from napari_ctlns.volume import Volume
 
 LONG = 60_000

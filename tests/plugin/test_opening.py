@@ -14,8 +14,9 @@ from napari_ctlns.errors import ScanError
 from napari_ctlns.events import Event, Failed, Finished, Progress, ThreadControl
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import ScanFile, write_annotations, write_volume
+from napari_ctlns.plugin.file_kinds import Kind, kind_of
 from napari_ctlns.plugin.layers import annotations_of_layer
-from napari_ctlns.plugin.opening import Kind, Opened, kind_of, reading, reading_series, show
+from napari_ctlns.plugin.opening import Opened, reading, reading_series, show
 from napari_ctlns.plugin.project import save_project
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.volume import Geometry, Volume

@@ -23,8 +23,9 @@ from napari_ctlns.jobs.run_folder import pid_alive
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.layers import findings_of
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
-from napari_ctlns.plugin.prediction import running_prediction
+from napari_ctlns.plugin.prediction import Prediction
 from napari_ctlns.plugin.session import Session, session_of
+from napari_ctlns.plugin.work import under_way
 from napari_ctlns.recipe import load_recipe
 from napari_ctlns.volume import Volume
 
@@ -267,7 +268,7 @@ def test_cancel_before_the_child_begins(
     ready: PredictPanel, model_session: Session, qtbot: QtBot, folders: Path
 ) -> None:
     run(ready, qtbot)
-    prediction = running_prediction(model_session)
+    prediction = under_way(model_session, Prediction)
     assert prediction is not None
     prediction.stop()
     assert over(ready, qtbot) == "Cancelled"
@@ -325,7 +326,7 @@ def test_a_prediction_outlives_its_panel_and_is_taken_up_by_the_next(
     assert second.job_bar.working
     assert over(second, qtbot).startswith("2 nodules found")
     assert len(model_session.layers_for("mask")) == 1
-    assert running_prediction(model_session) is None
+    assert under_way(model_session, Prediction) is None
 
 
 def test_closing_the_window_while_predicting_leaves_no_process(

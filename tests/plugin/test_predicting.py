@@ -19,8 +19,8 @@ from napari_ctlns.plugin.predicting import (
     file_name,
     prepare_files,
     read_files,
-    recent_models,
 )
+from napari_ctlns.plugin.runs import recent_models
 from napari_ctlns.recipe import load_recipe
 from napari_ctlns.specs import PredictSpec
 from napari_ctlns.volume import Geometry, Source, Volume

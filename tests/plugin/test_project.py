@@ -20,12 +20,11 @@ from napari_ctlns.formats import read_scan, write_volume
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.project import (
     layer_data,
-    read_project_file,
     restore,
     save_project,
     snapshot,
-    write_project_file,
 )
+from napari_ctlns.plugin.project_file import read_project_file, write_project_file
 from napari_ctlns.plugin.reading import read_into_viewer
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.plugin.windowing import Window

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_ctlns.plugin.layers import lps_to_canvas
+from napari_ctlns.plugin.canvas import lps_to_canvas
 from napari_ctlns.plugin.readout import NOTHING, cursor_readout_of, read_at
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.volume import Geometry, Volume

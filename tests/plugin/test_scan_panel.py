@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import ScanFile, write_annotations, write_volume
-from napari_ctlns.plugin.layers import lps_to_canvas
+from napari_ctlns.plugin.canvas import lps_to_canvas
 from napari_ctlns.plugin.panels import scan_panel
 from napari_ctlns.plugin.panels.scan_panel import ScanPanel
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of

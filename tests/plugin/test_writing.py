@@ -15,13 +15,11 @@ from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import read_annotations, read_mask, read_scan, write_volume
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin import writing
-from napari_ctlns.plugin.current import scan_under
+from napari_ctlns.plugin.canvas import lps_to_canvas
 from napari_ctlns.plugin.reading import read_files
+from napari_ctlns.plugin.saving import mask_to_save, save_annotations, save_mask
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.writing import (
-    mask_to_save,
-    save_annotations,
-    save_mask,
     write_annotations,
     write_mask,
     write_project,
@@ -98,7 +96,7 @@ def test_a_new_layer_of_naparis_lies_on_the_scan_below_it(
     in_front.viewer._new_labels()
     layer = in_front.viewer.layers[-1]
     in_front.add_scan(volume)  # another one is worked on now
-    assert scan_under(in_front, layer) is turned
+    assert in_front.volume_under(layer) is turned
     draw(layer, 1, [3], [2], [1])
     path = str(tmp_path / "mask.mha")
     write_mask(path, *layer.as_layer_data_tuple()[:2])
@@ -225,7 +223,7 @@ def test_annotations_are_written_as_they_are_now(
 def test_new_points_belong_to_the_scan_that_is_worked_on(tmp_path: Path, volume: Volume) -> None:
     scan = oblique(volume)
     world = scan.geometry.index_to_world((4, 5, 6))
-    points = Points([of.lps_to_canvas(scan.geometry, world)], size=6)
+    points = Points([lps_to_canvas(scan.geometry, world)], size=6)
     save_annotations(points, tmp_path / "annotations.csv", scan)
     (row,) = read_annotations(tmp_path / "annotations.csv")
     assert row.scan_id == scan.scan_id
@@ -272,7 +270,8 @@ def test_a_project_can_be_written_without_a_window(tmp_path: Path, volume: Volum
 
 
 def read_back(path: str) -> list[of.LayerTuple]:
-    from napari_ctlns.plugin.project import layer_data, read_project_file
+    from napari_ctlns.plugin.project import layer_data
+    from napari_ctlns.plugin.project_file import read_project_file
 
     return list(layer_data(read_project_file(path)))
 

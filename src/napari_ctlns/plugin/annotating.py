@@ -128,19 +128,6 @@ def rows_of_scan(path: Path, volume: Volume) -> tuple[tuple[Annotation, ...], in
     return annotations_of(rows, volume), len(rows)
 
 
-def save_rows(path: Path, rows: Sequence[Annotation]) -> None:
-    """Write annotations as a table in LUNA16's format.
-
-    Raises
-    ------
-    OutputError
-        If the place cannot be written.
-    """
-    from napari_ctlns.formats import write_annotations
-
-    write_annotations(path, rows)
-
-
 def trouble_with(annotation: Annotation, geometry: Geometry) -> str:
     """Say why an annotation cannot be drawn; empty if it can."""
     if not annotation.diameter_mm > 0:

@@ -1,7 +1,7 @@
 """The annotations that are worked on, and what the mouse does to them, as signals."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from napari.layers import Points
@@ -189,5 +189,4 @@ class AnnotationTools(QObject):
 
 def annotation_tools_of(session: Session) -> AnnotationTools:
     """Return the tools of a session; the first call makes them."""
-    there = session.findChild(AnnotationTools)
-    return AnnotationTools(session) if there is None else cast(AnnotationTools, there)
+    return session.part(AnnotationTools)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.events import Metric, Progress
+from napari_ctlns.plugin.words import plain_place
 
 STEP_LOSS = "train/loss"
 LEARNING_RATE = "train/learning_rate"
@@ -111,8 +112,7 @@ def place_in_words(progress: Progress, curves: RunCurves, epochs: int | None) ->
         All that it is to do; None where its recipe cannot be read: then only steps are said.
     """
     if not epochs or not progress.total:
-        total = f" of {progress.total:g}" if progress.total else ""
-        return f"{progress.unit} {progress.done:g}{total}"
+        return plain_place(progress)
     if curves.epochs >= epochs:
         return f"epoch {epochs} of {epochs}, {progress.unit} {progress.done:g}"
     done = max(progress.done - curves.last_epoch_step, 0)

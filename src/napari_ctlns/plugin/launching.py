@@ -13,7 +13,6 @@ from napari_ctlns.errors import CtlnsError, ScanError
 if TYPE_CHECKING:
     from napari import Viewer
 
-PLUGIN = "napari-ctlns"
 _TOOLKITS = ("PyQt6", "PySide6")
 _NEED_A_DISPLAY = ("", "xcb", "wayland", "wayland-egl")
 
@@ -105,15 +104,18 @@ def sort_paths(paths: Iterable[Path]) -> Wanted:
     CtlnsError
         If a path does not exist, or there are several runs or models.
     """
+    from napari_ctlns.inference.model import CARD
+    from napari_ctlns.plugin.project_file import PROJECT_SUFFIX
+
     files, projects, runs, models = [], [], [], []
     for path in paths:
         if not path.exists():
             raise ScanError(f"no such file or folder: {path}; check the name")
         if (path / "events.jsonl").is_file():
             runs.append(path.absolute())
-        elif (path / "model.json").is_file():
+        elif (path / CARD).is_file():
             models.append(path.absolute())
-        elif path.suffix.lower() == ".ctlns":
+        elif path.suffix.lower() == PROJECT_SUFFIX:
             projects.append(path)
         else:
             files.append(path)
@@ -151,6 +153,8 @@ def refuse_without_window(
 
 def _open_panels(viewer: "Viewer", wanted: Wanted) -> None:
     """Dock the panels that what was opened is for, one behind the other, the fittest in front."""
+    from napari_ctlns.plugin.settings import PLUGIN
+
     names = ["Scan"]
     if wanted.model is not None:
         names.append("Predict")

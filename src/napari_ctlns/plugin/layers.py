@@ -1,10 +1,5 @@
 """Volumes and annotations as napari layers, and back.
 
-The canvas, napari's world, is in millimetres along the axes of the array,
-(z, y, x), with the origin where LPS has it. For a scan whose axes are the
-patient's the canvas is LPS in reversed order; for an oblique one it is LPS
-turned by the rotation that stays in `Geometry`, so distances are true in both.
-
 Every layer of ours carries units and axis names, because napari stops using
 units when layers differ, and a `Volume` or the scan it belongs to in
 ``layer.metadata["ctlns"]``.
@@ -19,12 +14,11 @@ import numpy.typing as npt
 from napari.layers import Image, Labels, Layer, Points
 
 from napari_ctlns.findings import Annotation, Findings
-from napari_ctlns.plugin.windowing import PRESETS, Window
-from napari_ctlns.plugin.windowing import display_range as display_range
+from napari_ctlns.plugin.canvas import COMMON, canvas_to_lps, lps_to_canvas, placed
+from napari_ctlns.plugin.windowing import PRESETS, Window, display_range
 from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Volume
 
 KEY = "ctlns"
-COMMON: dict[str, Any] = {"units": ("mm",) * 3, "axis_labels": ("z", "y", "x")}
 NEW_DIAMETER_MM = 10.0
 """Of a nodule that was marked in a scan without any, unless told otherwise."""
 ANNOTATION_COLOUR = "#e69f00"
@@ -78,28 +72,6 @@ class PreviewLayer:
     boxes: tuple[Box, ...] = ()
 
 
-# -- canvas <-> patient -----------------------------------------------------------
-
-
-def lps_to_canvas(geometry: Geometry, lps: npt.ArrayLike) -> FloatArray:
-    """Return canvas millimetres (..., zyx) of LPS millimetres (..., xyz)."""
-    return geometry.world_to_index(lps) * geometry.spacing + _corner(geometry)
-
-
-def canvas_to_lps(geometry: Geometry, canvas: npt.ArrayLike) -> FloatArray:
-    """Return LPS millimetres (..., xyz) of canvas millimetres (..., zyx)."""
-    return geometry.index_to_world((np.asarray(canvas) - _corner(geometry)) / geometry.spacing)
-
-
-def _corner(geometry: Geometry) -> FloatArray:
-    return np.asarray(geometry.origin, float)[::-1]
-
-
-def _placed(geometry: Geometry) -> dict[str, Any]:
-    # spacing goes into `scale`: only then are brushes round in millimetres
-    return {**COMMON, "scale": geometry.spacing, "translate": tuple(_corner(geometry))}
-
-
 # -- to layers --------------------------------------------------------------------
 
 
@@ -111,7 +83,7 @@ def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
     return (
         displayed(volume),
         {
-            **_placed(volume.geometry),
+            **placed(volume.geometry),
             "name": volume.title,
             "rgb": False,  # napari takes a last axis of 3 or 4 for colours
             "colormap": "gray",
@@ -131,7 +103,7 @@ def mask_tuple(mask: Volume, name: str, findings: Findings | None = None) -> Lay
     known = MaskLayer(mask.geometry, mask.scan_id, mask.patient_id, findings)
     return (
         mask.array,
-        {**_placed(mask.geometry), "name": name, "opacity": 0.5, "metadata": {KEY: known}},
+        {**placed(mask.geometry), "name": name, "opacity": 0.5, "metadata": {KEY: known}},
         "labels",
     )
 
@@ -174,7 +146,7 @@ def preview_tuple(geometry: Geometry) -> LayerTuple:
         # of one width however many nodules there come to be
         np.zeros(geometry.shape, np.uint16),
         {
-            **_placed(geometry),
+            **placed(geometry),
             "name": "preview",
             "opacity": 0.4,
             "metadata": {KEY: PreviewLayer(geometry)},

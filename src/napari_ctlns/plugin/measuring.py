@@ -1,4 +1,4 @@
-"""From a labels layer to its nodule table and to files; without Qt.
+"""From a labels layer to its nodule table; without Qt.
 
 The jobs here are for threads. They copy the labels first, so that painting can
 go on; whoever starts them notes `Session.edits` before, to tell whether the
@@ -6,44 +6,23 @@ result is old when it comes.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ctlns.errors import MaskError, OutputError
 from napari_ctlns.events import Control, Event, Finished, Started
 from napari_ctlns.findings import Findings
+from napari_ctlns.plugin.saving import mask_on_scan
 from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_LABELS = 65535
 _CENTROID = ["centroid_x_mm", "centroid_y_mm", "centroid_z_mm"]
 
 Nodule = tuple[int, int, tuple[float, ...]]
 """By what a nodule is known again: label, voxels, centroid."""
-
-
-def mask_on_scan(mask: Volume, scan: Volume) -> Volume:
-    """Return a copy of a mask on the grid of its scan, in the smallest type for its labels.
-
-    Raises
-    ------
-    MaskError
-        If its labels are negative or beyond 65535, or none of it lies on the scan.
-    """
-    from napari_ctlns.formats import mask_onto
-
-    array = np.array(mask.array)
-    low, high = int(array.min(initial=0)), int(array.max(initial=0))
-    if low < 0 or high > _MOST_LABELS:
-        message = f"the labels go from {low} to {high}"
-        raise MaskError(f"{message}; paint with labels from 1 to {_MOST_LABELS}")
-    small = array.astype(np.uint8 if high <= 255 else np.uint16, copy=False)
-    return mask_onto(replace(mask, array=small), scan, "of this layer")
 
 
 def measure_job(
@@ -91,32 +70,6 @@ def _nodules(table: "pd.DataFrame") -> list[Nodule]:
     # rounded, because a table that was read from a file may lack the last bits
     centroids = map(tuple, table[_CENTROID].round(5).to_numpy().tolist())
     return list(zip(table["label"].tolist(), table["voxels"].tolist(), centroids, strict=True))
-
-
-def save_mask_job(mask: Volume, scan: Volume, path: Path) -> Iterator[Event]:
-    """Save a labels layer on the grid of its scan; `Finished` has ``path``."""
-    yield Started(title=f"Save {path.name}")
-    write_mask_of(mask, scan, path)
-    yield Finished(result={"path": path})
-
-
-def write_mask_of(mask: Volume, scan: Volume, path: Path) -> None:
-    """Write a mask on its scan's own grid; the format follows the extension.
-
-    Raises
-    ------
-    MaskError
-        If its labels cannot be written, or none of it lies on the scan.
-    OutputError
-        If the scan itself lies there, the extension is unknown, or the place
-        cannot be written.
-    """
-    from napari_ctlns.formats import write_volume
-
-    source = scan.source.path
-    if source is not None and path.absolute() == source.absolute():
-        raise OutputError(f"{path.name} is the scan itself; choose another name")
-    write_volume(mask_on_scan(mask, scan), path)
 
 
 def save_table_job(

@@ -13,7 +13,7 @@ def go_to(viewer: ViewerModel, point_mm: Sequence[float]) -> None:
     viewer
         Whose slices and camera to move; the zoom stays.
     point_mm
-        Canvas millimetres (z, y, x), see `layers`.
+        Canvas millimetres (z, y, x), see `canvas`.
     """
     dims = viewer.dims
     first = dims.ndim - 3

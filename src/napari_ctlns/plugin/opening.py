@@ -9,12 +9,15 @@ several scans leaves the choice.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Control, Event, Failed, Finished, Progress, Started, Uncontrolled
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.reading import PROJECT_SUFFIX, read_files
+from napari_ctlns.plugin.file_kinds import Kind, kind_of
+from napari_ctlns.plugin.project import restore
+from napari_ctlns.plugin.project_file import Project, read_project_file
+from napari_ctlns.plugin.reading import read_files
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Volume
@@ -22,7 +25,6 @@ from napari_ctlns.volume import Volume
 if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
 
-Kind = Literal["project", "scan", "mask", "annotations"]
 _ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "annotations")  # what lies on scans, last
 _NOUNS = {
     "project": ("a project", "projects"),
@@ -55,7 +57,7 @@ class Opened:
 
     window: str = "lung"
     open_scans: list[Volume] = field(default_factory=list)
-    projects: list[Any] = field(default_factory=list)
+    projects: list[Project] = field(default_factory=list)
     layers: list[of.LayerTuple] = field(default_factory=list)
     choices: list["ScanFile"] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -80,17 +82,6 @@ class Opened:
         self.layers.extend(layers)
         read = [meta["metadata"][of.KEY].volume for _, meta, kind in layers if kind == "image"]
         self.open_scans[:0] = read
-
-
-def kind_of(path: Path) -> Kind:
-    """Tell what a path is: by its name, image files by their header."""
-    from napari_ctlns.formats import is_mask_file
-    from napari_ctlns.formats.images import extension
-
-    suffix = path.suffix.lower()
-    if suffix in (".csv", PROJECT_SUFFIX):
-        return "annotations" if suffix == ".csv" else "project"
-    return "mask" if extension(path) and path.is_file() and is_mask_file(path) else "scan"
 
 
 def reading(
@@ -224,8 +215,6 @@ def _read_whatever(path: Path, opened: Opened) -> None:
 
 
 def _read_project(path: Path, opened: Opened, _told: bool) -> None:
-    from napari_ctlns.plugin.project import read_project_file
-
     project = read_project_file(path)
     opened.projects.append(project)
     opened.problems.extend(project.warnings)
@@ -245,8 +234,6 @@ _READERS: dict[Kind, Callable[[Path, Opened, bool], None]] = {
 def show(session: Session, opened: Opened) -> None:
     """Add what was read as layers."""
     for project in opened.projects:
-        from napari_ctlns.plugin.project import restore
-
         restore(session, project)
     for data in opened.layers:
         session.saved(session.add(data))  # its file has it

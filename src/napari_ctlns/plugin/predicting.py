@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.inference.model import CARD, ModelCard
+from napari_ctlns.inference.model import ModelCard
 from napari_ctlns.specs import Device, PredictSpec
 from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_RECENT = 8
 _TIMES = " \u00d7 "
 _TABLE = "nodules.json"
 
@@ -133,16 +132,6 @@ def read_files(spec: PredictSpec, volume: Volume) -> Found:
 
 
 # -- models -----------------------------------------------------------------------
-
-
-def recent_models(working_folder: Path) -> list[Path]:
-    """Return the best models of the runs in the working folder, the newest first."""
-    try:
-        cards = list((working_folder / "runs").glob(f"*/best/{CARD}"))
-        newest = sorted(cards, key=lambda card: card.stat().st_mtime, reverse=True)
-    except OSError:
-        return []
-    return [card.parent for card in newest[:_RECENT]]
 
 
 def describe_model(card: ModelCard) -> str:

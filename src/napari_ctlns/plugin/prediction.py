@@ -123,8 +123,3 @@ class Prediction(Work):
 
     def _leave(self) -> None:
         self.say(Finished(stopped=True))
-
-
-def running_prediction(session: Session) -> Prediction | None:
-    """Return the prediction that goes on in this session, whichever panel started it."""
-    return next((p for p in session.findChildren(Prediction) if not p.over), None)

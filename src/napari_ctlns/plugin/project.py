@@ -17,7 +17,6 @@ from napari.layers import Image, Labels, Layer, Points
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.current import scan_under
 from napari_ctlns.plugin.project_contents import (
     Contents,
     Place,
@@ -26,21 +25,11 @@ from napari_ctlns.plugin.project_contents import (
     SavedScan,
     View,
 )
-from napari_ctlns.plugin.project_file import Project, read_project_file, write_project_file
+from napari_ctlns.plugin.project_file import Project, write_project_file
+from napari_ctlns.plugin.saving import mask_to_save
 from napari_ctlns.plugin.session import Role, Session
 from napari_ctlns.plugin.windowing import Window
-from napari_ctlns.plugin.writing import mask_to_save
 from napari_ctlns.volume import Volume
-
-__all__ = [
-    "Project",
-    "layer_data",
-    "read_project_file",
-    "restore",
-    "save_project",
-    "snapshot",
-    "write_project_file",
-]
 
 _ROLES: tuple[Role, ...] = ("scan", "mask", "annotations")
 _SavedLayer = SavedScan | SavedMask | SavedAnnotations
@@ -146,7 +135,7 @@ def _saved(session: Session, layer: Layer, arrays: dict[str, Any]) -> _SavedLaye
     if volume is not None:
         return _saved_scan(layer, volume, look, arrays)
     if isinstance(layer, Labels):
-        mask = mask_to_save(layer, scan_under(session, layer))
+        mask = mask_to_save(layer, session.volume_under(layer))
         return SavedMask(
             **look,
             scan_id=mask.scan_id,

@@ -31,6 +31,7 @@ from napari_ctlns.plugin.project_contents import (
 )
 from napari_ctlns.volume import Geometry, Volume
 
+PROJECT_SUFFIX = ".ctlns"
 CONTENTS = "project.json"
 
 _MOST_JSON = 64 * 2**20

@@ -5,7 +5,6 @@ the scans among them first, then on the scans that are open.
 """
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +16,14 @@ from napari_ctlns.errors import AnnotationError, CtlnsError, MaskError, ScanErro
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.current import current_session
-from napari_ctlns.plugin.current import open_scans as scans_open_in
+from napari_ctlns.plugin.file_kinds import is_ours, kind_of
+from napari_ctlns.plugin.project_file import PROJECT_SUFFIX, read_project_file
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Geometry, Volume
 
 MOST_SCANS = 4
 """So many scans of a folder are opened together; of more, one has to be chosen."""
-PROJECT_SUFFIX = ".ctlns"
 
-_MOST_LOOKED_AT = 10_000
 _MOST_NAMED = 6
 
 
@@ -43,7 +41,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] 
     It never raises: what is wrong with a file is told when it is read.
     """
     try:
-        ours = all(map(_is_ours, _paths(path)))
+        ours = all(map(is_ours, _paths(path)))
     except (CtlnsError, OSError, ValueError):
         return None
     return read_into_viewer if ours else None
@@ -71,13 +69,13 @@ def read_into_viewer(path: str | list[str]) -> list[Any]:
     projects = [p for p in paths if p.suffix.lower() == PROJECT_SUFFIX]
     found = read_files(
         [p for p in paths if p not in projects],
-        open_scans=scans_open_in(session) if session is not None else (),
+        open_scans=session.open_scans if session is not None else (),
         window=read_settings().window,
     )
     added: list[Any] = list(found.layers)
     words = list(found.warnings)
     for place in projects:
-        from napari_ctlns.plugin.project import layer_data, read_project_file, restore
+        from napari_ctlns.plugin.project import layer_data, restore
 
         project = read_project_file(place)
         words.extend(project.warnings)
@@ -117,16 +115,10 @@ def read_files(
         If a file cannot be read, a folder holds too many scans, or annotations
         have no scan to lie on.
     """
-    from napari_ctlns.formats import is_mask_file
-
-    tables, masks, images = [], [], []
-    for path in paths:
-        if path.suffix.lower() == ".csv":
-            tables.append(path)
-        elif path.is_file() and is_mask_file(path):
-            masks.append(path)
-        else:
-            images.append(path)
+    kinds = [(kind_of(path), path) for path in paths]
+    tables = [path for kind, path in kinds if kind == "annotations"]
+    masks = [path for kind, path in kinds if kind == "mask"]
+    images = [path for kind, path in kinds if kind in ("scan", "project")]
     scans = [scan for path in images for scan in _scans(path, series, strict)]
     signed = [s for s in scans if _is_mask_of_any(s, [*scans, *open_scans])]
     masks += [s.source.path for s in signed if s.source.path is not None]
@@ -147,17 +139,6 @@ def read_files(
 
 def _paths(path: str | list[str]) -> list[Path]:
     return [Path(p) for p in ([path] if isinstance(path, str) else path)]
-
-
-def _is_ours(path: Path) -> bool:
-    from napari_ctlns.formats.dicom import is_dicom, visible_files
-    from napari_ctlns.formats.images import extension
-
-    if path.is_dir():
-        some = itertools.islice(visible_files(path), _MOST_LOOKED_AT)
-        return any(extension(file) or is_dicom(file) for file in some)
-    known = extension(path) or path.suffix.lower() in (".dcm", ".csv", PROJECT_SUFFIX)
-    return bool(known) or is_dicom(path)
 
 
 def _scans(path: Path, series: str | None, strict: bool) -> list[Volume]:

@@ -1,13 +1,14 @@
 """What lies under the cursor: HU, label, and where in the patient."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
-from napari_ctlns.plugin.layers import canvas_to_lps, mask_of
+from napari_ctlns.plugin.canvas import canvas_to_lps
+from napari_ctlns.plugin.layers import mask_of
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.volume import AIR_HU, Geometry, Triple, Volume
 
@@ -110,5 +111,4 @@ class CursorReadout(QObject):
 
 def cursor_readout_of(session: Session) -> CursorReadout:
     """Return the readout of a session; the first call makes it."""
-    there = session.findChild(CursorReadout)
-    return CursorReadout(session) if there is None else cast(CursorReadout, there)
+    return session.part(CursorReadout)

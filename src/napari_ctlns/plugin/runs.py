@@ -10,13 +10,31 @@ from pydantic import ValidationError
 
 from napari_ctlns.errors import CtlnsError, RunError
 from napari_ctlns.events import Failed, Finished
+from napari_ctlns.inference.model import CARD
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.recipe import Recipe, load_recipe
 from napari_ctlns.specs import Device, TrainSpec
 
 _CHECKPOINT = Path("checkpoints", "last.pt")
 _BEST_MODEL = "best"
+_MOST_RECENT = 8
 _RECIPES = ("recipe.toml", "asked.toml")
 """The run's own; before its training has begun, what it was asked to do."""
+
+
+def runs_folder(working_folder: Path) -> Path:
+    """Return where runs go unless told otherwise."""
+    return working_folder / "runs"
+
+
+def recent_models(working_folder: Path) -> list[Path]:
+    """Return the best models of the runs in the working folder, the newest first."""
+    try:
+        cards = list(runs_folder(working_folder).glob(f"*/{_BEST_MODEL}/{CARD}"))
+        newest = sorted(cards, key=lambda card: card.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
+    return [card.parent for card in newest[:_MOST_RECENT]]
 
 
 def recipe_of_run(run: Path) -> Recipe | None:
@@ -32,7 +50,7 @@ def recipe_of_run(run: Path) -> Recipe | None:
 def best_model_of(run: Path) -> Path | None:
     """Return the best model of a run, if it has one."""
     model = run / _BEST_MODEL
-    return model if (model / "model.json").is_file() else None
+    return model if (model / CARD).is_file() else None
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -93,7 +111,7 @@ def ending_in_words(
 
 def _stop(end: Finished) -> str:
     epochs = end.result.get("epochs")
-    after = f" after {_epochs(epochs)}" if isinstance(epochs, int) else ""
+    after = f" after {counted(epochs, 'epoch')}" if isinstance(epochs, int) else ""
     return f"Stopped{after}; Resume goes on from there"
 
 
@@ -101,11 +119,7 @@ def _success(end: Finished) -> str:
     epochs, best = end.result.get("epochs"), end.result.get("best")
     words = "Finished"
     if isinstance(epochs, int):
-        words += f" after {_epochs(epochs)}"
+        words += f" after {counted(epochs, 'epoch')}"
     if isinstance(best, dict) and isinstance(dice := best.get("val_dice"), int | float):
         words += f"; best Dice {dice:.3g}, epoch {best['epoch']:g}"
     return words
-
-
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count} epochs"

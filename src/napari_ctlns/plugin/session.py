@@ -8,7 +8,7 @@ not saved. Panels come and go; the session stays as long as its viewer.
 import contextlib
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from napari import Viewer
 from napari.components import ViewerModel
@@ -21,9 +21,10 @@ from napari_ctlns.findings import Annotation, Findings, Origin
 from napari_ctlns.jobs import control_run
 from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.annotating import make_editable
+from napari_ctlns.plugin.canvas import same_canvas
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
+from napari_ctlns.plugin.edits import EditWatch
 from napari_ctlns.plugin.measuring import edited_since
 from napari_ctlns.plugin.thick_slices import ThickSlices
 from napari_ctlns.plugin.windowing import PRESETS, Window
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd  # half a second to import
 
 Role = Literal["scan", "mask", "annotations"]
+Part = TypeVar("Part", bound=QObject)
 
 
 class Session(QObject):
@@ -79,10 +81,10 @@ class Session(QObject):
         self._chosen: dict[Role, weakref.ref[Layer]] = {}
         self._shown: dict[Role, Layer | None] = {"scan": None, "mask": None, "annotations": None}
         self._tables: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
-        self._edits: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
+        self._edits = EditWatch(self)
+        self._edits.edited.connect(self._on_edit)
         self._measured_at: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
-        self._undone: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._child: ChildProcess | None = None
         self._trainings: set[Path] = set()
         self.run: Path | None = None
@@ -104,6 +106,11 @@ class Session(QObject):
         if viewer is None:
             raise RuntimeError("the viewer of this session is gone")
         return viewer
+
+    def part(self, kind: type[Part]) -> Part:
+        """Return the one part of this kind that all panels share; the first call makes it."""
+        there: Part | None = self.findChild(kind)
+        return kind(self) if there is None else there
 
     # -- which layers -------------------------------------------------------------
 
@@ -138,8 +145,23 @@ class Session(QObject):
         """Return the layers that could be worked on as ``role``, from the bottom up."""
         return [layer for layer in self.viewer.layers if _role(layer) == role]
 
+    @property
+    def open_scans(self) -> list[Volume]:
+        """The scans that are open: the one worked on, then the others from the top down."""
+        layers = [self.scan, *reversed(self.layers_for("scan"))]
+        volumes = (of.scan_of(layer) for layer in dict.fromkeys(layers))
+        return [volume for volume in volumes if volume is not None]
+
     def volume_under(self, layer: Layer) -> Volume | None:
-        """Return the scan that a mask or annotations belong to; else the one worked on."""
+        """Return the scan that a mask or annotations belong to; else the one worked on.
+
+        Layers of ours know their scan. A new labels layer of napari's has the grid of
+        the layer that was selected when it was made, whatever is worked on now.
+        """
+        if of.KEY not in layer.metadata and isinstance(layer, Labels):
+            for scan in self.open_scans:
+                if same_canvas(layer, scan.geometry):
+                    return scan
         scan_id = getattr(layer.metadata.get(of.KEY), "scan_id", "")
         for other in reversed(self.layers_for("scan")):
             volume = of.scan_of(other)
@@ -203,7 +225,7 @@ class Session(QObject):
 
     def edits(self, layer: Layer) -> int:
         """Return how often a layer was edited; work on a copy of it notes what it saw."""
-        return self._edits.get(layer, 0)
+        return self._edits.count(layer)
 
     def is_stale(self, layer: Layer) -> bool:
         """Whether a labels layer was edited since its table was made."""
@@ -286,6 +308,7 @@ class Session(QObject):
 
     def _removed(self, event: Any) -> None:
         disconnect_events(event.value.events, self)
+        self._edits.leave(event.value)
         self._settle()
 
     def _layers_changed(self, _event: Any = None) -> None:
@@ -306,30 +329,17 @@ class Session(QObject):
             layer.contrast_limits_range = (min(low, black), max(high, white))
             layer.locked = True
         elif role == "mask":
-            layer.events.paint.connect(self._on_edit)  # strokes
-            layer.events.data.connect(self._on_edit)  # another array
-            layer.events.set_data.connect(self._on_redraw)
+            self._edits.follow_mask(layer)
             layer.events.selected_label.connect(self._on_pick)
             layer.events.colormap.connect(self._on_colours)
-            self._undone[layer] = _steps_undone(layer)
         elif role == "annotations":
-            make_editable(layer)  # first: who hears of an edit may ask whether it can be undone
-            layer.events.data.connect(self._on_edit)
-            layer.events.size.connect(self._on_edit)
+            self._edits.follow_annotations(layer)
 
-    def _on_edit(self, event: Any) -> None:
-        layer = event.source
-        self._undone[layer] = _steps_undone(layer)
-        self._edits[layer] = self.edits(layer) + 1
+    def _on_edit(self, layer: Layer) -> None:
         if layer not in self._unsaved:
             self._unsaved.add(layer)
             self.unsaved_changed.emit()
         self.edited.emit(layer)
-
-    def _on_redraw(self, event: Any) -> None:
-        """Tell undo and redo, which napari announces as it does each new slice, from scrolling."""
-        if self._undone.get(event.source) != _steps_undone(event.source):
-            self._on_edit(event)
 
     def _on_pick(self, event: Any) -> None:
         self.label_picked.emit(event.source)
@@ -359,14 +369,6 @@ def _role(layer: Layer) -> Role | None:
     if isinstance(layer, Labels) and layer.ndim == 3 and not of.is_preview(layer):
         return "mask"
     return "annotations" if of.is_annotations(layer) else None
-
-
-def _steps_undone(layer: Labels) -> int:
-    """Return how many steps could be redone; undo and redo change it, nothing else a stroke does.
-
-    napari tells it nowhere else. What can be undone grows only some time after a stroke.
-    """
-    return len(getattr(layer, "_redo_history", ()))
 
 
 _SESSIONS: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()

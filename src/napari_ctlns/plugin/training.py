@@ -18,6 +18,8 @@ import numpy as np
 from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import DatasetError, RunError
 from napari_ctlns.events import Control, Event, Finished, Progress, Started
+from napari_ctlns.plugin.runs import runs_folder
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import Device, PrepareSpec, TrainSpec
 from napari_ctlns.volume import Volume
@@ -72,7 +74,7 @@ class LayerData:
         """Say how many scans these are."""
         if not self.pairs:
             return "no scan with a mask"
-        return f"{len(self.pairs)} scan{'s' * (len(self.pairs) > 1)} with a mask"
+        return f"{counted(len(self.pairs), 'scan')} with a mask"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,7 +134,7 @@ def plan_training(
         raise DatasetError(why_not)
     if run is not None and (why_not := run_why_not(run)):
         raise RunError(why_not)
-    out = run or _unused(working_folder / "runs" / f"{recipe.name}-{_stamp()}")
+    out = run or _unused(runs_folder(working_folder) / f"{recipe.name}-{_stamp()}")
     prepare: PrepareSpec | None = None
     copies: Copies | None = None
     if isinstance(data, PreparedData):

@@ -66,10 +66,10 @@ class WindowTool(QObject):
 
     switched = Signal(bool)
 
-    def __init__(self, session: Session, window: ScanWindow) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._callbacks = session.viewer.mouse_drag_callbacks
-        self._window = window
+        self._window = scan_window_of(session)
 
     @property
     def on(self) -> bool:
@@ -135,13 +135,9 @@ def _without_layer_tools(viewer: ViewerModel) -> Iterator[None]:
 
 def scan_window_of(session: Session) -> ScanWindow:
     """Return the window of a session; the first call makes it."""
-    there = session.findChild(ScanWindow)
-    return ScanWindow(session) if there is None else cast(ScanWindow, there)
+    return session.part(ScanWindow)
 
 
 def window_tool_of(session: Session) -> WindowTool:
     """Return the tool of a session; the first call makes it."""
-    there = session.findChild(WindowTool)
-    return (
-        WindowTool(session, scan_window_of(session)) if there is None else cast(WindowTool, there)
-    )
+    return session.part(WindowTool)

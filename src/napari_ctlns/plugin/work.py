@@ -5,7 +5,7 @@ Whatever does the work, its events come as one signal, the last of them a
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -13,6 +13,7 @@ from napari_ctlns.events import Event, Failed, Finished, Started, ThreadControl
 from napari_ctlns.jobs.drain import Drain
 
 _MS_BETWEEN_LOOKS = 40
+_Kind = TypeVar("_Kind", bound="Work")
 
 
 class Work(QObject):
@@ -85,6 +86,11 @@ class ThreadWork(Work):
             self.say(event)
         if self.over:
             self._timer.stop()
+
+
+def under_way(owner: QObject, kind: type[_Kind]) -> _Kind | None:
+    """Return the work of a kind that belongs to ``owner`` and goes on, whoever started it."""
+    return next((work for work in owner.findChildren(kind) if not work.over), None)
 
 
 def one_step(

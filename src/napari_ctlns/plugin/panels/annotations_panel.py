@@ -11,33 +11,33 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QPushButton,
-    QWidget,
 )
 
-from napari_ctlns.events import Event, Finished
+from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Annotation
-from napari_ctlns.plugin.annotating import drawn_mask, rows_of_scan, save_rows
+from napari_ctlns.plugin.annotating import drawn_mask, rows_of_scan
 from napari_ctlns.plugin.annotation_tools import Tool, annotation_tools_of
 from napari_ctlns.plugin.layers import annotations_of_layer
 from napari_ctlns.plugin.mask_preview import MaskPreview
+from napari_ctlns.plugin.saving import save_rows
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, AnnotationTable
-from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.controls import BUSY, NO_SCAN, in_a_row, set_numbers, set_ready
+from napari_ctlns.plugin.views.file_dialogs import ALL_FILES, ask_save_path
+from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel
+from napari_ctlns.plugin.views.trouble import draw_trouble
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.plugin.work import ThreadWork, one_step
 from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
     import napari
-    import numpy.typing as npt
 
-_TABLES = "Tables (*.csv *.tsv *.txt);;All files (*)"
-_BUSY = "Wait until the work below has ended"
-_NO_SCAN = "Open a scan first"
+_TABLES = ("Tables (*.csv *.tsv *.txt)", ALL_FILES)
 _NO_ROWS = "Load annotations first, or begin new ones"
 
 
@@ -49,7 +49,6 @@ class AnnotationsPanel(Panel):
         self._session = session_of(napari_viewer)
         self._tools = annotation_tools_of(self._session)
         self._preview = MaskPreview(self._session, self)
-        self._then: Callable[[Any], None] | None = None
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -74,9 +73,7 @@ class AnnotationsPanel(Panel):
             "Undo", "Take the last change back (Ctrl+Z; Ctrl+Shift+Z makes it again)"
         )
         self.diameter = QDoubleSpinBox()
-        self.diameter.setRange(SMALLEST_MM, LARGEST_MM)
-        self.diameter.setDecimals(1)
-        self.diameter.setSingleStep(0.5)
+        set_numbers(self.diameter, SMALLEST_MM, LARGEST_MM, step=0.5, decimals=1)
         self.diameter.setKeyboardTracking(False)
         self.diameter.setToolTip("Of the next nodule, and of those selected")
         self.table = AnnotationTable()
@@ -89,8 +86,8 @@ class AnnotationsPanel(Panel):
 
     def _lay_out(self) -> None:
         self.add_form({"Scan": self.scan, "Annotations": self.layer})
-        self.add(_row(self.load, self.new, self.save))
-        self.add(_row(self.add_tool, self.select_tool, self.delete, self.undo))
+        self.add(in_a_row(self.load, self.new, self.save))
+        self.add(in_a_row(self.add_tool, self.select_tool, self.delete, self.undo))
         self.add_form({"Diameter, mm": self.diameter})
         self.table.setMinimumHeight(150)
         self.add(self.table, 1)
@@ -123,7 +120,7 @@ class AnnotationsPanel(Panel):
         self._preview.gone.connect(self._uncheck_preview)
         self._preview.failed.connect(self._say_trouble)
         self.job_bar.start_clicked.connect(self._make_mask)
-        self.job_bar.ended.connect(self._end)
+        self.job_bar.ended.connect(self._show_ready)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Undo and redo by keyboard, where no field undoes its own typing."""
@@ -166,8 +163,8 @@ class AnnotationsPanel(Panel):
     def _show_summary(self) -> None:
         layer, rows = self._tools.layer, self._tools.rows
         unsaved = layer is not None and self._session.is_unsaved(layer)
-        self.summary.setText(f"{_count(len(rows))}{', not saved' if unsaved else ''}")
-        self.summary.setStyleSheet("color: #d55e00;" if unsaved else "")
+        self.summary.setText(f"{counted(len(rows), 'nodule')}{', not saved' if unsaved else ''}")
+        draw_trouble(self.summary, unsaved)
         self.summary.setVisible(layer is not None)
         _enable(self.undo, "" if self._tools.can_undo else "There is nothing to take back")
 
@@ -176,15 +173,15 @@ class AnnotationsPanel(Panel):
         self.job_bar.set_ready(why_not)
         self.preview.setEnabled(not why_not or self.preview.isChecked())
         self.preview.setToolTip(why_not or "See the mask while nodules are added and moved")
-        busy = _BUSY if self.job_bar.working else ""
-        no_scan = "" if self._session.volume is not None else _NO_SCAN
+        busy = BUSY if self.job_bar.working else ""
+        no_scan = "" if self._session.volume is not None else NO_SCAN
         _enable(self.load, no_scan or busy)
         _enable(self.new, no_scan)
         _enable(self.save, busy if self._tools.layer is not None else _NO_ROWS)
 
     def _why_not_mask(self) -> str:
         if self._tools.layer is None:
-            return _NO_ROWS if self._session.volume is not None else _NO_SCAN
+            return _NO_ROWS if self._session.volume is not None else NO_SCAN
         if self._tools.volume is None:
             return "Open the scan of these annotations first"
         if not self._tools.rows:
@@ -233,16 +230,16 @@ class AnnotationsPanel(Panel):
 
     def _load(self) -> None:
         volume = self._session.volume
-        chosen, _ = QFileDialog.getOpenFileName(self, "Load annotations", self._folder(), _TABLES)
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Load annotations", self._folder(), ";;".join(_TABLES)
+        )
         if chosen and volume is not None:
             path = Path(chosen)
             then = partial(self._loaded, path, volume)
             self._start(f"Reading {path.name}", then, rows_of_scan, path, volume)
 
-    def _loaded(
-        self, path: Path, volume: Volume, found: tuple[tuple[Annotation, ...], int]
-    ) -> None:
-        rows, total = found
+    def _loaded(self, path: Path, volume: Volume, result: dict[str, Any]) -> None:
+        rows, total = result["value"]
         if not rows:
             self._say_trouble(f"no rows in {path.name}; load another table, or begin with New")
             return
@@ -254,18 +251,22 @@ class AnnotationsPanel(Panel):
         layer, rows = self._tools.layer, self._tools.rows
         if layer is None:
             return
-        proposed = str(Path(self._folder()) / f"{layer.name}.csv")
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save annotations", proposed, _TABLES)
-        if chosen:
-            path = Path(chosen)
-            path = path if path.suffix else path.with_suffix(".csv")
+        proposed = Path(self._folder()) / f"{layer.name}.csv"
+        try:
+            path = ask_save_path(self, "Save annotations", proposed, _TABLES)
+        except OutputError as error:
+            self._say_trouble(str(error))
+            return
+        if path is not None:
             then = partial(self._saved, path, layer, rows)
             self._start(f"Writing {path.name}", then, save_rows, path, rows)
 
-    def _saved(self, path: Path, layer: Points, rows: tuple[Annotation, ...], _: None) -> None:
+    def _saved(
+        self, path: Path, layer: Points, rows: tuple[Annotation, ...], _result: dict[str, Any]
+    ) -> None:
         if annotations_of_layer(layer) == rows:  # not edited meanwhile
             self._session.saved(layer)
-        self.job_bar.say(f"Saved {_count(len(rows))} to {path.name}")
+        self.job_bar.say(f"Saved {counted(len(rows), 'nodule')} to {path.name}")
 
     def _folder(self) -> str:
         volume = self._session.volume
@@ -280,26 +281,17 @@ class AnnotationsPanel(Panel):
             then = partial(self._made, volume)
             self._start("Drawing the mask", then, drawn_mask, volume.geometry, rows)
 
-    def _made(self, volume: Volume, array: "npt.NDArray[Any]") -> None:
+    def _made(self, volume: Volume, result: dict[str, Any]) -> None:
         self.preview.setChecked(False)
         drawn = self._tools.troubles.count("")
-        layer = self._session.add_mask(volume.mask(array), "nodules", origin="annotation")
-        self._say_with_troubles(f"Drew {_count(drawn)} into the layer {layer.name}")
+        layer = self._session.add_mask(volume.mask(result["value"]), "nodules", origin="annotation")
+        self._say_with_troubles(f"Drew {counted(drawn, 'nodule')} into the layer {layer.name}")
 
     # -- work -------------------------------------------------------------------------
 
-    def _start(
-        self, title: str, then: Callable[[Any], None], function: Callable[..., Any], *args: Any
-    ) -> None:
+    def _start(self, title: str, then: Then, function: Callable[..., Any], *args: Any) -> None:
         """Do something in a thread, and ``then`` something with what it returned."""
-        self._then = then
-        self.job_bar.follow(ThreadWork(one_step(title, function, *args), parent=self))
-        self._show_ready()
-
-    def _end(self, event: Event) -> None:
-        then, self._then = self._then, None
-        if isinstance(event, Finished) and then is not None:
-            then(event.result["value"])
+        self.job_bar.follow(ThreadWork(one_step(title, function, *args), parent=self), then)
         self._show_ready()
 
     def _say_with_troubles(self, words: str) -> None:
@@ -317,19 +309,5 @@ def _button(words: str, tooltip: str, tool: bool = False) -> QPushButton:
     return button
 
 
-def _row(*widgets: QWidget) -> QWidget:
-    box = QWidget()
-    layout = QHBoxLayout(box)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return box
-
-
 def _enable(button: QPushButton, why_not: str) -> None:
-    button.setEnabled(not why_not)
-    button.setToolTip(why_not or button.property("tooltip"))
-
-
-def _count(nodules: int) -> str:
-    return f"{nodules} nodule{'' if nodules == 1 else 's'}"
+    set_ready(button, why_not, button.property("tooltip"))

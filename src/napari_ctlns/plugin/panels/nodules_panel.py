@@ -1,6 +1,5 @@
 """The nodules of a labels layer as a table: look, go there, correct, measure again, save."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,6 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
-    QFileDialog,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QStackedWidget,
@@ -21,22 +18,26 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.errors import OutputError
-from napari_ctlns.events import Event, Finished, ThreadControl
+from napari_ctlns.events import ThreadControl
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.canvas import lps_to_canvas
 from napari_ctlns.plugin.measuring import (
     measure_job,
-    save_mask_job,
     save_table_job,
     shown_columns,
 )
 from napari_ctlns.plugin.navigation import go_to
 from napari_ctlns.plugin.predicting import file_name
+from napari_ctlns.plugin.saving import save_mask_job
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
-from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.controls import BUSY, in_a_row, set_ready
+from napari_ctlns.plugin.views.file_dialogs import ask_save_path
+from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.nodule_table import NoduleTable
 from napari_ctlns.plugin.views.panel import Panel
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.plugin.work import ThreadWork
 from napari_ctlns.volume import Volume
 
@@ -50,8 +51,6 @@ _NO_LAYER = "No labels layer yet: predict, make a mask from annotations, or add 
 _NO_SCAN = "Open the scan first: HU are measured in it"
 _EMPTY = "No nodules yet: paint one, predict, or make a mask from annotations."
 
-Then = Callable[[dict[str, Any]], None]
-
 
 class NodulesPanel(Panel):
     """Shows and keeps the nodule table of the labels layer that is worked on."""
@@ -60,7 +59,6 @@ class NodulesPanel(Panel):
         super().__init__()
         self._session = session_of(napari_viewer)
         self._tried: WeakSet[Labels] = WeakSet()
-        self._then: Then | None = None
         self.labels = LayerChoice(self._session, "mask", "The labels layer whose nodules are shown")
         self.table = NoduleTable()
         self.empty = QLabel()
@@ -70,6 +68,10 @@ class NodulesPanel(Panel):
         self.save_mask = QPushButton("Save mask…")
         self.save_table = QPushButton("Save table…")
         self.job_bar = JobBar("Measure", "Measure every nodule of the labels layer")
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self._measure_first_time)
         self._lay_out()
         self._connect()
         self._show_layer()
@@ -89,13 +91,8 @@ class NodulesPanel(Panel):
         self._body.addWidget(self.empty)
         self._body.addWidget(table)
         self.add_body(self._body)
-        saving = QWidget()
-        row = QHBoxLayout(saving)
-        row.setContentsMargins(8, 0, 8, 0)
-        row.addWidget(self.save_mask)
-        row.addWidget(self.save_table)
         self.add_foot(self.signs)
-        self.add_foot(saving)
+        self.add_foot(in_a_row(self.save_mask, self.save_table))
         self.add_foot(self.job_bar)
 
     def _connect(self) -> None:
@@ -128,8 +125,7 @@ class NodulesPanel(Panel):
             self.table.show_nodules(columns, of.colours_of_labels(layer, labels))
             self.table.select_label(layer.selected_label)
         self._settle()
-        # whoever adds a layer with its table does so now, after the layer
-        QTimer.singleShot(0, self._measure_first_time)
+        self._soon.start()  # whoever adds a layer with its table does so now, after the layer
 
     def _settle(self) -> None:
         """Say how the table stands to the layer, and what can be done."""
@@ -143,12 +139,12 @@ class NodulesPanel(Panel):
         self.job_bar.button.setText("Measure" if table is None else "Measure again")
         why_not = self._why_not(layer)
         self.job_bar.set_ready(why_not)
+        busy = BUSY if self.job_bar.working else ""
         for button, tooltip in (
             (self.save_mask, "Save the labels on the scan's own grid"),
             (self.save_table, "Save every column of the table, measured again if need be"),
         ):
-            button.setEnabled(not why_not and not self.job_bar.working)
-            button.setToolTip(why_not or tooltip)
+            set_ready(button, why_not or busy, tooltip)
 
     def _words(self, layer: Labels | None, table: Any) -> str:
         if layer is None:
@@ -189,7 +185,7 @@ class NodulesPanel(Panel):
         centre = [row[f"centroid_{axis}_mm"] for axis in "xyz"]
         scan = self._session.volume_under(layer)
         if scan is not None:
-            go_to(self._session.viewer, of.lps_to_canvas(scan.geometry, centre).tolist())
+            go_to(self._session.viewer, lps_to_canvas(scan.geometry, centre).tolist())
         layer.selected_label = label
 
     def _picked_in_canvas(self, layer: Any) -> None:
@@ -240,22 +236,17 @@ class NodulesPanel(Panel):
         layer = self._session.mask
         scan = None if layer is None else self._session.volume_under(layer)
         start = read_settings().working_folder / f"{file_name(scan.scan_id if scan else '')}_{name}"
-        said, kind = QFileDialog.getSaveFileName(self, title, str(start), ";;".join(kinds))
         try:
-            return with_extension(Path(said), kind or kinds[0], kinds) if said else None
+            return ask_save_path(self, title, start, kinds)
         except OutputError as error:
             self.job_bar.say(str(error), trouble=True)
             return None
 
     def _work(self, work: ThreadWork, then: Then) -> None:
-        self._then = then
-        self.job_bar.follow(work)
+        self.job_bar.follow(work, then)
         self._settle()
 
-    def _ended(self, event: Event) -> None:
-        then, self._then = self._then, None
-        if then is not None and isinstance(event, Finished) and not event.stopped:
-            then(event.result)
+    def _ended(self) -> None:
         self._settle()
         self._measure_first_time()
 
@@ -283,34 +274,6 @@ class _Now:
     edits: int
 
 
-def with_extension(path: Path, kind: str, kinds: tuple[str, ...]) -> Path:
-    """Return a path that ends as one of the kinds; one that does not gets the end of ``kind``.
-
-    Parameters
-    ----------
-    path
-        What the dialog gave.
-    kind, kinds
-        The file filters of the dialog, the chosen one and all, like "CSV (*.csv)".
-
-    Raises
-    ------
-    OutputError
-        If a file has the longer name: the dialog did not ask whether to replace it.
-    """
-    known = [end for some in kinds for end in _ends(some)]
-    if path.name.lower().endswith(tuple(known)):
-        return path
-    longer = path.with_name(path.name + _ends(kind)[0])
-    if longer.exists():
-        raise OutputError(f"{longer.name} is there already; choose it, or another name")
-    return longer
-
-
-def _ends(kind: str) -> list[str]:
-    return [end.removeprefix("*") for end in kind.partition("(")[2].rstrip(")").split()]
-
-
 def measured_in_words(nodules: int) -> str:
     """Say how many nodules were measured."""
-    return "1 nodule measured" if nodules == 1 else f"{nodules or 'No'} nodules measured"
+    return f"{counted(nodules, 'nodule') if nodules else 'No nodules'} measured"

@@ -1,36 +1,37 @@
 """Finding the nodules of a scan with a model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QWidget,
 )
 
 from napari_ctlns.errors import ModelError
-from napari_ctlns.events import Event, Failed, Finished
+from napari_ctlns.events import Event, Finished
 from napari_ctlns.inference.model import ModelCard, read_card
-from napari_ctlns.plugin.predicting import Choice, describe_model, recent_models
-from napari_ctlns.plugin.prediction import Prediction, running_prediction
+from napari_ctlns.plugin.predicting import Choice, describe_model
+from napari_ctlns.plugin.prediction import Prediction
+from napari_ctlns.plugin.runs import recent_models
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
-from napari_ctlns.plugin.views.job_bar import JobBar, breakable
+from napari_ctlns.plugin.views.controls import NO_SCAN, in_a_row, let_be_narrow, set_numbers
+from napari_ctlns.plugin.views.device_choice import DeviceChoice
+from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.panel import Panel, form_layout
-from napari_ctlns.plugin.work import ThreadWork, one_step
-from napari_ctlns.specs import Device
+from napari_ctlns.plugin.views.trouble import draw_trouble
+from napari_ctlns.plugin.words import breakable, counted
+from napari_ctlns.plugin.work import ThreadWork, one_step, under_way
 
 if TYPE_CHECKING:
     import napari
-
-_DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "mps")
 
 
 class PredictPanel(Panel):
@@ -46,7 +47,7 @@ class PredictPanel(Panel):
         self.facts = QLabel()
         self.threshold = QDoubleSpinBox()
         self.smallest = QDoubleSpinBox()
-        self.device = QComboBox()
+        self.device = DeviceChoice(read_settings().device)
         self.whole = QCheckBox("Whole scan")
         self.job_bar = JobBar("Find nodules", "Find the nodules of the scan with the model")
         self._set_up_controls()
@@ -54,45 +55,33 @@ class PredictPanel(Panel):
         self._connect()
         self._list_models()
         self._show_model()
-        if (prediction := running_prediction(self._session)) is not None:
-            self.job_bar.follow(prediction)
+        if (prediction := under_way(self._session, Prediction)) is not None:
+            self.job_bar.follow(prediction, self._found)
 
     # -- what it looks like ---------------------------------------------------------
 
     def _set_up_controls(self) -> None:
         self.model.setEditable(True)
         self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.model.setMinimumContentsLength(6)
-        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        self.model.setSizeAdjustPolicy(policy)
+        let_be_narrow(self.model, letters=6)
         self.model.lineEdit().setPlaceholderText("a folder")
         self.browse.setToolTip("Choose the folder of a model")
         self.facts.setWordWrap(True)
-        self.threshold.setRange(0, 1)
-        self.threshold.setSingleStep(0.05)
-        self.threshold.setDecimals(2)
+        set_numbers(self.threshold, 0, 1, step=0.05, decimals=2)
         self.threshold.setToolTip(
             "Probability from which a voxel is nodule; lower finds more, and more that is none"
         )
-        self.smallest.setRange(0, 100)
-        self.smallest.setSingleStep(0.5)
-        self.smallest.setDecimals(1)
+        set_numbers(self.smallest, 0, 100, step=0.5, decimals=1)
         self.smallest.setToolTip(
             "What has less volume than a sphere of this diameter is dropped, mm"
         )
-        self.device.addItems(_DEVICES)
-        self.device.setCurrentText(read_settings().device)
-        self.device.setToolTip("Where the network runs; auto takes the fastest there is")
         self.whole.setToolTip(
             "Look at the whole scan, not only at the lungs and 5 mm around; takes longer"
         )
 
     def _lay_out(self) -> None:
-        choice = QWidget()
-        row = QHBoxLayout(choice)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.model, 1)
-        row.addWidget(self.browse)
+        choice = in_a_row(self.model, self.browse)
+        choice.layout().setStretchFactor(self.model, 1)
         choice.setFocusProxy(self.model)
         choice.setToolTip("The model that looks for nodules: the folder that training made")
         self.model.setToolTip(choice.toolTip())
@@ -112,7 +101,6 @@ class PredictPanel(Panel):
         self.model.activated.connect(self._choose)
         self.model.lineEdit().editingFinished.connect(self._choose)
         self.job_bar.start_clicked.connect(self._start)
-        self.job_bar.ended.connect(self._ended)
 
     # -- the model ------------------------------------------------------------------
 
@@ -157,7 +145,7 @@ class PredictPanel(Panel):
                 words, trouble = str(error), True
         self.model.setEditText("" if model is None else str(model))
         self.facts.setText(breakable(words))
-        self.facts.setStyleSheet("color: #d55e00;" if trouble else "")
+        draw_trouble(self.facts, trouble)
         if self._card is not None:
             self.threshold.setValue(self._card.recipe.inference.threshold)
             self.smallest.setValue(self._card.recipe.inference.min_diameter_mm)
@@ -170,7 +158,7 @@ class PredictPanel(Panel):
         for field in (self.threshold, self.smallest):
             field.setEnabled(self._card is not None)
         if self._session.volume is None:
-            self.job_bar.set_ready("Open a scan first")
+            self.job_bar.set_ready(NO_SCAN)
         elif self._card is None:
             self.job_bar.set_ready("Choose a model first")
         else:
@@ -186,21 +174,19 @@ class PredictPanel(Panel):
             threshold=_changed(self.threshold, own.threshold),
             min_diameter_mm=_changed(self.smallest, own.min_diameter_mm),
             whole=self.whole.isChecked(),
-            device=_DEVICES[self.device.currentIndex()],
+            device=self.device.device,
         )
 
     def _start(self) -> None:
         volume, choice = self._session.volume, self.choice()
         if volume is not None and choice is not None and self._card is not None:
             name = f"nodules, {self._card.recipe.name}"
-            self.job_bar.follow(Prediction(self._session, volume, choice, name))
+            prediction = Prediction(self._session, volume, choice, name)
+            self.job_bar.follow(prediction, self._found)
 
-    def _ended(self, event: Event) -> None:
-        if isinstance(event, Failed) or (isinstance(event, Finished) and event.stopped):
-            return  # the bar has said so
-        if isinstance(event, Finished):
-            words = [found_in_words(event.result["nodules"]), *event.result["warnings"]]
-            self.job_bar.say("\n".join(words))
+    def _found(self, result: dict[str, Any]) -> None:
+        words = [found_in_words(result["nodules"]), *result["warnings"]]
+        self.job_bar.say("\n".join(words))
 
 
 def _changed(field: QDoubleSpinBox, own: float) -> float | None:
@@ -216,4 +202,4 @@ def found_in_words(nodules: int) -> str:
             "No nodules found. There is an empty labels layer to paint in; "
             "a lower threshold may find more."
         )
-    return "1 nodule found" if nodules == 1 else f"{nodules} nodules found"
+    return f"{counted(nodules, 'nodule')} found"

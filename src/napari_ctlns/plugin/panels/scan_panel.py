@@ -1,22 +1,26 @@
 """The Scan panel: opening, the HU window, what lies under the cursor, facts."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
-from qtpy.QtWidgets import QFileDialog
 
-from napari_ctlns.errors import CtlnsError
+from napari_ctlns.errors import CtlnsError, OutputError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl
 from napari_ctlns.plugin import opening
-from napari_ctlns.plugin.current import open_scans
+from napari_ctlns.plugin.file_kinds import Kind
+from napari_ctlns.plugin.project import snapshot
+from napari_ctlns.plugin.project_file import write_project_file
 from napari_ctlns.plugin.readout import cursor_readout_of
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
+from napari_ctlns.plugin.views.controls import NO_SCAN
 from napari_ctlns.plugin.views.facts import FactsView
-from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.file_dialogs import PROJECT_FILES, ask_save_path
+from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.open_controls import OpenControls
 from napari_ctlns.plugin.views.panel import Panel
@@ -24,6 +28,7 @@ from napari_ctlns.plugin.views.scan_choice import ScanChoice
 from napari_ctlns.plugin.views.value_rows import ValueRows
 from napari_ctlns.plugin.views.window_controls import WindowControls
 from napari_ctlns.plugin.window_tool import scan_window_of, window_tool_of
+from napari_ctlns.plugin.words import capitalised
 from napari_ctlns.plugin.work import ThreadWork, one_step
 from napari_ctlns.volume import Volume
 
@@ -48,7 +53,6 @@ class ScanPanel(Panel):
         self._work: ThreadWork | None = None
         self._facts_work: ThreadWork | None = None
         self._being_saved: list[Layer] = []
-        self._left_out: tuple[str, ...] = ()
         self.open_controls = OpenControls()
         self.scan_choice = ScanChoice()
         self.window_controls = WindowControls()
@@ -89,19 +93,22 @@ class ScanPanel(Panel):
 
     # -- opening ------------------------------------------------------------------
 
-    def _open(self, paths: list[Path], kind: opening.Kind | None) -> None:
+    def _open(self, paths: list[Path], kind: Kind | None) -> None:
         control = ThreadControl()
         window = read_settings().window
-        job = opening.reading(paths, open_scans(self._session), kind, window, control)
-        self._start(job, control)
+        job = opening.reading(paths, self._session.open_scans, kind, window, control)
+        self._start(job, self._opened, control)
 
     def _open_series(self, scan: Any) -> None:
         control = ThreadControl()
-        self._start(opening.reading_series(scan, read_settings().window, control), control)
+        job = opening.reading_series(scan, read_settings().window, control)
+        self._start(job, self._opened, control)
 
-    def _start(self, job: Iterator[Event], control: ThreadControl | None = None) -> None:
+    def _start(
+        self, job: Iterator[Event], then: Then, control: ThreadControl | None = None
+    ) -> None:
         self._work = ThreadWork(job, control, self)
-        self.job_bar.follow(self._work)
+        self.job_bar.follow(self._work, then)
         self._settle()
 
     def _ended(self, event: Finished | Failed) -> None:
@@ -110,19 +117,11 @@ class ScanPanel(Panel):
             self._work = None
         if isinstance(event, Failed):
             self._say("", [event.message])
-        elif not event.stopped:
-            self._succeeded(event.result["value"])
         self._being_saved = []
         self._settle()
 
-    def _succeeded(self, value: Any) -> None:
-        if isinstance(value, opening.Opened):
-            self._show(value)
-        else:
-            self._session.saved(*self._being_saved)
-            self._say("Project saved", self._left_out)
-
-    def _show(self, opened: opening.Opened) -> None:
+    def _opened(self, result: dict[str, Any]) -> None:
+        opened: opening.Opened = result["value"]
         problems = list(opened.problems)
         try:
             opening.show(self._session, opened)
@@ -133,25 +132,27 @@ class ScanPanel(Panel):
         self._say(said, problems)
 
     def _say(self, words: str, problems: Sequence[str]) -> None:
-        sentences = [sentence[:1].upper() + sentence[1:] for sentence in (words, *problems)]
+        sentences = [capitalised(sentence) for sentence in (words, *problems)]
         said = ". ".join(filter(None, sentences))
         self.job_bar.say(said, trouble=bool(problems))
-        self.job_bar.status.setToolTip(said)
 
     # -- saving -------------------------------------------------------------------
 
     def _save_project(self) -> None:
-        from napari_ctlns.plugin.project import snapshot, write_project_file
-
-        name, _ = QFileDialog.getSaveFileName(self, "Save project", "", "Projects (*.ctlns)")
-        if not name:
+        try:
+            path = ask_save_path(self, "Save project", "", (PROJECT_FILES,))
+        except OutputError as error:
+            self._say("", [str(error)])
             return
-        path = Path(name)
-        if path.suffix.lower() != ".ctlns":
-            path = path.with_name(f"{path.name}.ctlns")
+        if path is None:
+            return
         project, self._being_saved = snapshot(self._session)
-        self._left_out = project.warnings
-        self._start(one_step(f"Saving {path.name}", write_project_file, project, path))
+        job = one_step(f"Saving {path.name}", write_project_file, project, path)
+        self._start(job, partial(self._saved, project.warnings))
+
+    def _saved(self, left_out: Sequence[str], _result: dict[str, Any]) -> None:
+        self._session.saved(*self._being_saved)
+        self._say("Project saved", left_out)
 
     def _edited(self, layer: Layer) -> None:
         """Keep in mind that an edit made while the project is written is not in it."""
@@ -198,7 +199,7 @@ class ScanPanel(Panel):
         busy = _READING if self.job_bar.working else ""
         self.open_controls.set_ready(busy, scan_open)
         self.scan_choice.setEnabled(not busy)
-        self.job_bar.set_ready("" if scan_open else "Open a scan first")
+        self.job_bar.set_ready("" if scan_open else NO_SCAN)
         for view in (self.cursor, self.facts):
             view.setVisible(scan_open)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, Log, Metric, Progress
@@ -19,15 +19,18 @@ from napari_ctlns.plugin.runs import (
     has_checkpoint,
     recipe_of_run,
     resume_spec,
+    runs_folder,
 )
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.training import Plan
 from napari_ctlns.plugin.training_start import TrainingStart, open_layers
-from napari_ctlns.plugin.views.job_bar import breakable
+from napari_ctlns.plugin.views.controls import in_a_row, set_ready
 from napari_ctlns.plugin.views.panel import Panel
-from napari_ctlns.plugin.views.run_bar import RunBar, plain_place
+from napari_ctlns.plugin.views.run_bar import RunBar
 from napari_ctlns.plugin.views.train_settings import TrainSettings
+from napari_ctlns.plugin.words import breakable, plain_place
+from napari_ctlns.plugin.work import under_way
 
 if TYPE_CHECKING:
     import napari
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from napari_ctlns.plugin.views.loss_plot import LossPlot
 
 _ATTACH = "Watch a training that was started anywhere, or that ended"
+_RESUME = "Go on with this run from its last checkpoint"
+_LEAVE = "Watch this run no longer; a training goes on"
 _LEAST_WIDTH = 324
 _MS_BEFORE_PLOT = 1500
 _WAIT = "A training is being prepared; cancel that first"
@@ -78,15 +83,10 @@ class TrainPanel(Panel):
         self.add_foot(self._bar)
 
     def _run_buttons(self) -> QWidget:
-        box = QWidget()
-        row = QHBoxLayout(box)
-        row.setContentsMargins(0, 0, 0, 0)
         self._attach_button = QPushButton("Attach to a run…")
         self._resume = QPushButton("Resume")
         self._leave = QPushButton("Leave")
-        for button in (self._attach_button, self._resume, self._leave):
-            row.addWidget(button)
-        return box
+        return in_a_row(self._attach_button, self._resume, self._leave)
 
     def _connect(self) -> None:
         session = self._session
@@ -110,15 +110,9 @@ class TrainPanel(Panel):
         """Let every button be clicked that can be, and say of the others why not."""
         self._bar.set_ready(self._settings.why_not())
         starting = self._bar.working and self._watcher is None
-        self._attach_button.setEnabled(not starting)
-        self._attach_button.setToolTip(_WAIT if starting else _ATTACH)
-        why_not = self._why_not_resume()
-        self._resume.setEnabled(not why_not)
-        self._resume.setToolTip(why_not or "Go on with this run from its last checkpoint")
-        self._leave.setEnabled(self._watcher is not None)
-        self._leave.setToolTip(
-            "Watch this run no longer; a training goes on" if self._watcher else "No run is watched"
-        )
+        set_ready(self._attach_button, _WAIT if starting else "", _ATTACH)
+        set_ready(self._resume, self._why_not_resume(), _RESUME)
+        set_ready(self._leave, "" if self._watcher is not None else "No run is watched", _LEAVE)
 
     def _why_not_resume(self) -> str:
         if self._watcher is None:
@@ -177,16 +171,15 @@ class TrainPanel(Panel):
 
     def _take_up(self) -> None:
         """Show what was going on before this panel was opened."""
-        starts = self._session.findChildren(TrainingStart)
-        under_way = next((start for start in starts if not start.over), None)
-        if under_way is not None:
-            self._follow_start(under_way)
+        start = under_way(self._session, TrainingStart)
+        if start is not None:
+            self._follow_start(start)
         else:
             self._attach(self._session.run)
 
     def _choose_run(self) -> None:
         folder = QFileDialog.getExistingDirectory(
-            self, "Attach to a run", str(self._preferences.working_folder / "runs")
+            self, "Attach to a run", str(runs_folder(self._preferences.working_folder))
         )
         if not folder:
             return

@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.findings import Annotation
+from napari_ctlns.plugin.views.trouble import TROUBLE_COLOUR
 
 _HEADERS = ("x, mm", "y, mm", "z, mm", "Ø, mm")
 _MEANINGS = (
@@ -33,7 +34,6 @@ _MEANINGS = (
     "Diameter: double-click to change it",
 )
 _DIAMETER = 3
-_TROUBLE = QColor("#d55e00")
 LARGEST_MM = 200.0
 SMALLEST_MM = 0.1
 
@@ -96,7 +96,7 @@ class AnnotationModel(QAbstractTableModel):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         trouble = self._troubles[index.row()]
         if trouble and role == Qt.ItemDataRole.ForegroundRole:
-            return _TROUBLE
+            return QColor(TROUBLE_COLOUR)
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"Left out of the mask: {trouble}" if trouble else "Click to go there"
         value = self._value(index)

@@ -4,6 +4,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from napari_ctlns.plugin.training import Data, FolderData, LayerData, PreparedData
+from napari_ctlns.plugin.views.controls import let_be_narrow
+from napari_ctlns.plugin.views.file_dialogs import ALL_FILES
 from napari_ctlns.plugin.views.panel import form_layout
 from napari_ctlns.plugin.views.path_field import PathField
 
@@ -27,10 +29,7 @@ class DataChoice(QWidget):
         self._open = LayerData(())
         self._chosen = False
         self.way = QComboBox()
-        self.way.setMinimumContentsLength(10)
-        self.way.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
+        let_be_narrow(self.way, letters=10)
         self.way.addItems(["Folder and CSV", "Prepared dataset", "Open layers"])
         self.way.setToolTip("What the network learns from")
         self.scans = PathField(
@@ -40,7 +39,7 @@ class DataChoice(QWidget):
             "file",
             "Choose the annotations",
             "Nodules as in LUNA16: seriesuid, coordX, coordY, coordZ, diameter_mm",
-            "Tables (*.csv);;All files (*)",
+            f"Tables (*.csv);;{ALL_FILES}",
         )
         self.dataset = PathField(
             "folder", "Choose a dataset", "A folder that was prepared before: it holds dataset.json"

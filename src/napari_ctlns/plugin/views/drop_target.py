@@ -6,6 +6,8 @@ from qtpy.QtCore import QEvent, QMimeData, Qt, Signal
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
+from napari_ctlns.plugin.views.controls import set_ready
+
 _BORDER = "border: {width}px {line} {colour}; border-radius: 4px; padding: {padding}px;"
 _EMPTY_PX, _SMALL_PX = 18, 4
 
@@ -39,8 +41,7 @@ class DropTarget(QLabel):
     def set_ready(self, why_not: str = "") -> None:
         """Take what is dropped, or say in the tooltip why that cannot be."""
         self.setAcceptDrops(not why_not)
-        self.setEnabled(not why_not)
-        self.setToolTip(why_not or "Drop one, or several at once: a scan and its annotations")
+        set_ready(self, why_not, "Drop one, or several at once: a scan and its annotations")
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
         """Take files and folders, nothing else."""

@@ -3,6 +3,7 @@
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_ctlns.plugin.scan_facts import ScanFacts
+from napari_ctlns.plugin.views.trouble import draw_trouble
 from napari_ctlns.plugin.views.value_rows import ValueRows
 
 _TOOLTIPS = {
@@ -24,7 +25,7 @@ class FactsView(QWidget):
         self._rows = ValueRows("About the scan", _TOOLTIPS)
         self.notes = _paragraph()
         self.warnings = _paragraph()
-        self.warnings.setStyleSheet("color: #d55e00;")
+        draw_trouble(self.warnings, True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self._rows, self.notes, self.warnings):

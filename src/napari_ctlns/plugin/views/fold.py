@@ -47,10 +47,6 @@ class Fold(QWidget):
         """Hide the content."""
         self._title.setChecked(False)
 
-    def set_title(self, title: str) -> None:
-        """Put other words above the content."""
-        self._title.setText(title)
-
     def _show(self, unfolded: bool) -> None:
         arrow = Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow
         self._title.setArrowType(arrow)

@@ -1,7 +1,8 @@
 """The foot of a panel: its primary button, progress with time left, and one line of words."""
 
-import re
 import time
+from collections.abc import Callable
+from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
@@ -15,7 +16,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.events import Event, Failed, Finished, Log, Progress, Started
+from napari_ctlns.plugin.views.controls import set_ready
+from napari_ctlns.plugin.views.trouble import draw_trouble
+from napari_ctlns.plugin.words import breakable, duration
 from napari_ctlns.plugin.work import Work
+
+Then = Callable[[dict[str, Any]], None]
+"""What is done with the result of work."""
 
 _STEPS = 1000
 _MS_BEFORE_BAR = 300
@@ -48,6 +55,7 @@ class JobBar(QWidget):
     def __init__(self, start: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._work: Work | None = None
+        self._then: Then | None = None
         self._why_not = ""
         self._tooltip = tooltip
         self.said = ""
@@ -78,9 +86,9 @@ class JobBar(QWidget):
 
     # -- what panels do ---------------------------------------------------------------
 
-    def follow(self, work: Work) -> None:
-        """Show this work until it is over."""
-        self._work = work
+    def follow(self, work: Work, then: Then | None = None) -> None:
+        """Show this work until it is over, and ``then`` use its result if it came to its end."""
+        self._work, self._then = work, then
         self._pace = Pace()
         self._bar.setValue(0)
         self._left.setText("")
@@ -97,7 +105,7 @@ class JobBar(QWidget):
         self.status.setText(breakable(words))
         self.status.setToolTip(words)
         self.status.setProperty("trouble", trouble)
-        self.status.setStyleSheet("color: #d55e00;" if trouble else "")
+        draw_trouble(self.status, trouble)
 
     def set_ready(self, why_not: str = "") -> None:
         """Let the primary button be clicked, or say in its tooltip why it cannot be."""
@@ -144,6 +152,7 @@ class JobBar(QWidget):
 
     def _end(self, event: Finished | Failed) -> None:
         self._clock.stop()
+        then, self._then = self._then, None
         self._work = None
         self._show_working(False)
         self._settle_button()
@@ -151,6 +160,8 @@ class JobBar(QWidget):
             self.say(event.message, trouble=True)
         else:
             self.say("Cancelled" if event.stopped else "Done")
+            if then is not None and not event.stopped:
+                then(event.result)
         self.ended.emit(event)
 
     def _cancel(self) -> None:
@@ -166,13 +177,9 @@ class JobBar(QWidget):
         self._progress.setVisible(working)
 
     def _settle_button(self) -> None:
-        self.button.setEnabled(not self._why_not and not self.working)
-        self.button.setToolTip(self._why_not or self._tooltip)
-
-
-def breakable(words: str) -> str:
-    """Let series UIDs and paths go on in the next line, at places nobody sees."""
-    return re.sub(r"\S{24}(?=\S)", "\\g<0>\u200b", words)
+        set_ready(self.button, self._why_not, self._tooltip)
+        if self.working:
+            self.button.setEnabled(False)
 
 
 class Pace:
@@ -211,11 +218,3 @@ class Pace:
         left = self.seconds_left()
         units = newest.unit if newest.unit.endswith("s") else f"{newest.unit}s"
         return f"{newest.done:g}{total} {units}" + (f", {duration(left)} left" if left else "")
-
-
-def duration(seconds: float) -> str:
-    """Say a time as a person would: 40 s, 12 min, 3 h 05 min."""
-    if seconds < 60:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

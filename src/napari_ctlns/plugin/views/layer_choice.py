@@ -4,6 +4,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
 from napari_ctlns.plugin.session import Role, Session
+from napari_ctlns.plugin.views.controls import let_be_narrow
 
 _NONE = {"scan": "no scan open", "mask": "no labels layer", "annotations": "no annotations"}
 
@@ -24,8 +25,7 @@ class LayerChoice(QComboBox):
         self._session = session
         self._role = role
         self.setToolTip(tooltip)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
+        let_be_narrow(self, letters=12)
         self.activated.connect(self._choose)
         for signal in (session.layers_changed, getattr(session, f"{role}_changed")):
             signal.connect(self._fill)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
@@ -14,13 +13,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ctlns.plugin.views.controls import NO_SCAN, set_ready
 from napari_ctlns.plugin.views.drop_target import DropTarget
+from napari_ctlns.plugin.views.file_dialogs import ALL_FILES, PROJECT_FILES
 
-_SCANS = "Scans (*.mhd *.mha *.nii *.nii.gz *.nrrd *.dcm);;All files (*)"
-_MASKS = "Masks (*.nii.gz *.nii *.mha *.mhd *.nrrd);;All files (*)"
-_TABLES = "Tables (*.csv);;All files (*)"
-_PROJECTS = "Projects (*.ctlns)"
-_NO_SCAN = "Open a scan first"
+_SCANS = f"Scans (*.mhd *.mha *.nii *.nii.gz *.nrrd *.dcm);;{ALL_FILES}"
+_MASKS = f"Masks (*.nii.gz *.nii *.mha *.mhd *.nrrd);;{ALL_FILES}"
+_TABLES = f"Tables (*.csv);;{ALL_FILES}"
 
 
 class OpenControls(QWidget):
@@ -65,13 +64,13 @@ class OpenControls(QWidget):
 
     def set_ready(self, why_not: str = "", scan_open: bool = True) -> None:
         """Let files be asked for, or say why not; some need a scan that they lie on."""
-        on_scan = why_not or ("" if scan_open else _NO_SCAN)
-        _settle(self.scan, why_not, "A .mhd, .mha, .nii, .nii.gz or .nrrd file, or a DICOM slice")
-        _settle(self.dicom, why_not, "A folder with a DICOM series at or below it")
-        _settle(self.other, why_not, "What belongs to a scan, or all of it")
-        _settle(self.annotations, on_scan, "Centres and diameters of nodules, as in LUNA16's CSV")
-        _settle(self.mask, on_scan, "Labels of nodules, carried onto the grid of the scan")
-        _settle(self.project, why_not, "A .ctlns file: scan, masks, annotations and findings")
+        on_scan = why_not or ("" if scan_open else NO_SCAN)
+        set_ready(self.scan, why_not, "A .mhd, .mha, .nii, .nii.gz or .nrrd file, or a DICOM slice")
+        set_ready(self.dicom, why_not, "A folder with a DICOM series at or below it")
+        set_ready(self.other, why_not, "What belongs to a scan, or all of it")
+        set_ready(self.annotations, on_scan, "Centres and diameters of nodules, as in LUNA16's CSV")
+        set_ready(self.mask, on_scan, "Labels of nodules, carried onto the grid of the scan")
+        set_ready(self.project, why_not, "A .ctlns file: scan, masks, annotations and findings")
         if scan_open:
             self.drop.invite("Drop more here", small=True)
         else:
@@ -88,7 +87,7 @@ class OpenControls(QWidget):
         self._ask("mask", "Open mask", _MASKS)
 
     def _ask_project(self) -> None:
-        self._ask("project", "Open project", _PROJECTS)
+        self._ask("project", "Open project", PROJECT_FILES)
 
     def _ask(self, kind: str, title: str, names: str) -> None:
         path, _ = QFileDialog.getOpenFileName(self, title, self._folder, names)
@@ -106,8 +105,3 @@ class OpenControls(QWidget):
     def _tell(self, paths: list[Path], kind: str | None) -> None:
         self._folder = str(paths[0].parent)
         self.asked.emit(paths, kind)
-
-
-def _settle(control: QPushButton | QAction, why_not: str, tooltip: str) -> None:
-    control.setEnabled(not why_not)
-    control.setToolTip(why_not or tooltip)

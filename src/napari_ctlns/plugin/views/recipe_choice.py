@@ -3,6 +3,7 @@
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
+from napari_ctlns.plugin.views.controls import let_be_narrow
 from napari_ctlns.plugin.views.panel import form_layout
 from napari_ctlns.plugin.views.path_field import PathField
 from napari_ctlns.recipe import Recipe, builtin_recipes, load_recipe
@@ -22,10 +23,7 @@ class RecipeChoice(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.names = QComboBox()
-        self.names.setMinimumContentsLength(10)
-        self.names.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
+        let_be_narrow(self.names, letters=10)
         self.names.addItems([*builtin_recipes(), "From a file…"])
         self.names.setToolTip("A whole pipeline: preparation, patches, network, loss and so on")
         self.file = PathField(

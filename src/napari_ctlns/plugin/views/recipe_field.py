@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_ctlns.errors import RecipeError
+from napari_ctlns.plugin.views.trouble import TROUBLE_COLOUR
 
 _DECIMALS = 3
 _LARGEST = 2**53
@@ -78,7 +79,7 @@ class RecipeField(QObject):
         self._problem = problem
         self.native.setToolTip(f"{problem}\n\n{self._help}" if problem else self._help)
         self.native.setProperty("problem", bool(problem))
-        self.native.setStyleSheet("border: 1px solid #d55e00;" if problem else "")
+        self.native.setStyleSheet(f"border: 1px solid {TROUBLE_COLOUR};" if problem else "")
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Let the wheel scroll the panel, unless one is about to change this value."""

@@ -10,9 +10,9 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.views.fold import Fold
-from napari_ctlns.plugin.views.job_bar import breakable
 from napari_ctlns.plugin.views.panel import add_row, form_layout
 from napari_ctlns.plugin.views.recipe_field import RecipeField, field_name, fields_named_in
+from napari_ctlns.plugin.views.trouble import TroubleLabel
 from napari_ctlns.recipe import Recipe
 
 FEW = (
@@ -53,10 +53,7 @@ class RecipeForm(QWidget):
         self._fields: dict[str, RecipeField] = {}
         few = QWidget()
         form_layout(few, dict(self._row(key) for key in FEW))
-        self._words = QLabel()
-        self._words.setWordWrap(True)
-        self._words.setStyleSheet("color: #d55e00;")
-        self._words.hide()
+        self._words = TroubleLabel()
         self._reset = QPushButton("Reset")
         self._reset.setToolTip("Take all values of the recipe again")
         self._reset.clicked.connect(self.reset)
@@ -120,8 +117,7 @@ class RecipeForm(QWidget):
             wrong = fields_named_in(error, list(self._fields.values()))
         for field in self._fields.values():
             field.mark(self._problem if field in wrong else "")
-        self._words.setText(breakable(self._problem))
-        self._words.setVisible(bool(self._problem))
+        self._words.say(self._problem)
         self._reset.setEnabled(any(field.is_changed() for field in self._fields.values()))
         self.changed.emit()
 

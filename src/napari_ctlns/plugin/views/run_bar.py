@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from napari_ctlns.events import Event, Log, Progress
-from napari_ctlns.plugin.views.job_bar import JobBar, Pace, breakable, duration
+from napari_ctlns.plugin.views.job_bar import JobBar, Pace, Then
 from napari_ctlns.plugin.views.live_text import LiveText
+from napari_ctlns.plugin.views.trouble import TroubleLabel
+from napari_ctlns.plugin.words import duration, plain_place
 from napari_ctlns.plugin.work import Work
 
 _MOST_REMARKS = 2
@@ -35,11 +37,8 @@ class RunBar(JobBar):
         self.pause = QPushButton("Pause")
         self.pause.setToolTip(_PAUSE)
         self.pause.clicked.connect(self._toggle_pause)
-        self.remarks = QLabel()
-        self.remarks.setWordWrap(True)
+        self.remarks = TroubleLabel()
         self.remarks.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
-        self.remarks.setStyleSheet("color: #d55e00;")
-        self.remarks.hide()
         row, column = self._progress.layout(), self.layout()
         row.insertWidget(row.indexOf(self.cancel), self.pause)
         row.removeWidget(self._left)
@@ -49,12 +48,12 @@ class RunBar(JobBar):
         column.addWidget(self.remarks)
         self._left.hide()
 
-    def follow(self, work: Work) -> None:
-        """Show this work until it is over."""
+    def follow(self, work: Work, then: Then | None = None) -> None:
+        """Show this work until it is over, and ``then`` use its result if it came to its end."""
         self._newest = None
         self._warnings = []
         self._show_warnings()
-        super().follow(work)
+        super().follow(work, then)
         self.cancel.setText("Stop")
         self.show_state("running")
 
@@ -62,7 +61,7 @@ class RunBar(JobBar):
         """Show no work any more; it may go on."""
         if self._work is not None:
             self._work.came.disconnect(self._hear)
-        self._work = None
+        self._work = self._then = None
         self._newest = None
         self._warnings = []
         self._show_warnings()
@@ -126,9 +125,8 @@ class RunBar(JobBar):
         shown = self._warnings[-_MOST_REMARKS:]
         hidden = len(self._warnings) - len(shown)
         more = [f"and {hidden} more warnings (see the tooltip)"] if hidden else []
-        self.remarks.setText(breakable("\n".join([*shown, *more])))
         self.remarks.setToolTip("\n".join(self._warnings))
-        self.remarks.setVisible(bool(shown))
+        self.remarks.say("\n".join([*shown, *more]))
 
     def _toggle_pause(self) -> None:
         if self._work is None:
@@ -143,9 +141,3 @@ class RunBar(JobBar):
     def _cancel(self) -> None:
         super()._cancel()
         self.pause.setEnabled(False)
-
-
-def plain_place(progress: Progress) -> str:
-    """Say how far a piece of work is: scan 3 of 10."""
-    total = f" of {progress.total:g}" if progress.total else ""
-    return f"{progress.unit} {progress.done:g}{total}"

@@ -1,20 +1,21 @@
 """All that is chosen before a training: data, recipe, device, run folder."""
 
-from typing import get_args
-
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ctlns.errors import RecipeError
+from napari_ctlns.plugin.runs import runs_folder
 from napari_ctlns.plugin.settings import Settings
 from napari_ctlns.plugin.training import LayerData, Plan, plan_training, run_why_not
 from napari_ctlns.plugin.views.data_choice import DataChoice
-from napari_ctlns.plugin.views.job_bar import breakable
+from napari_ctlns.plugin.views.device_choice import DeviceChoice
 from napari_ctlns.plugin.views.panel import align_labels, form_layout
 from napari_ctlns.plugin.views.path_field import PathField
 from napari_ctlns.plugin.views.recipe_choice import RecipeChoice
 from napari_ctlns.plugin.views.recipe_form import RecipeForm
+from napari_ctlns.plugin.views.trouble import TroubleLabel
+from napari_ctlns.plugin.words import capitalised
 from napari_ctlns.specs import Device
 
 
@@ -45,14 +46,8 @@ class TrainSettings(QWidget):
         self.folder = PathField(
             "folder", "Choose a folder for the run", "What the training writes; a new folder"
         )
-        self._device = QComboBox()
-        self._device.addItems(get_args(Device))
-        self._device.setCurrentText(settings.device)
-        self._device.setToolTip("Where the network runs; auto takes the fastest there is")
-        self._words = QLabel()
-        self._words.setWordWrap(True)
-        self._words.setStyleSheet("color: #d55e00;")
-        self._words.hide()
+        self._device = DeviceChoice(settings.device)
+        self._words = TroubleLabel()
         where = QWidget()
         form_layout(where, {"Device": self._device, "Run folder": self.folder})
         layout = QVBoxLayout(self)
@@ -67,8 +62,7 @@ class TrainSettings(QWidget):
     @property
     def device(self) -> Device:
         """Where the network is to run."""
-        device: Device = self._device.currentText()
-        return device
+        return self._device.device
 
     @property
     def epochs(self) -> int | None:
@@ -78,13 +72,12 @@ class TrainSettings(QWidget):
     def why_not(self) -> str:
         """Say what lacks before a training can start; nothing if it can."""
         folder = self.folder.path
-        words = (
+        return capitalised(
             self.data.data().why_not()
             or self._problem
             or self.form.problem
             or (run_why_not(folder) if folder is not None else "")
         )
-        return words[:1].upper() + words[1:]
 
     def plan(self) -> Plan:
         """Return what a click on Start begins.
@@ -118,8 +111,7 @@ class TrainSettings(QWidget):
             recipe, self._problem = None, str(error)
         else:
             self._problem = "" if recipe is not None else "choose a recipe file"
-        self._words.setText(breakable(self._problem))
-        self._words.setVisible(bool(self._problem))
+        self._words.say(self._problem)
         self.form.setEnabled(recipe is not None)
         if recipe is None:
             self.changed.emit()
@@ -127,4 +119,4 @@ class TrainSettings(QWidget):
         if recipe.optimisation.precision == "auto":
             recipe = recipe.with_changes({"optimisation.precision": self._settings.precision})
         self.form.show_recipe(recipe)
-        self.folder.set_hint(str(self._settings.working_folder / "runs" / f"{recipe.name}-…"))
+        self.folder.set_hint(str(runs_folder(self._settings.working_folder) / f"{recipe.name}-…"))

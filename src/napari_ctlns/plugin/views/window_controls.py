@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_ctlns.plugin.views.controls import NO_SCAN, set_numbers, set_ready
 from napari_ctlns.plugin.views.panel import form_layout
 from napari_ctlns.plugin.windowing import NARROWEST_HU, PRESETS, Window
 
@@ -23,7 +24,6 @@ _ROWS = (("lung", "mediastinum", "bone"), ("soft tissue", "nodule"), ("full", "h
 _COLUMNS = 6
 _LEVELS_HU = 100_000.0
 _TOGGLE_SHORTCUT = "Ctrl+Shift+L"
-_NO_SCAN = "Open a scan first"
 
 
 class WindowControls(QWidget):
@@ -97,8 +97,7 @@ class WindowControls(QWidget):
         """Let everything be as the window and the presets are."""
         there = self._window is not None
         for widget, tooltip in self._tooltips.items():
-            widget.setEnabled(there)
-            widget.setToolTip(tooltip if there else _NO_SCAN)
+            set_ready(widget, "" if there else NO_SCAN, tooltip)
         for name, button in self.preset_buttons.items():
             preset = self._presets[name]
             button.setEnabled(there and preset is not None)
@@ -107,7 +106,7 @@ class WindowControls(QWidget):
 
     def _about(self, name: str, preset: Window | None) -> str:
         if self._window is None:
-            return _NO_SCAN
+            return NO_SCAN
         if preset is None:
             return self._why_not.get(name, "")
         return f"{_words(name)}: {_in_words(preset)}"
@@ -154,9 +153,7 @@ def _switch() -> QCheckBox:
 
 def _number(tooltip: str, lowest: float) -> QDoubleSpinBox:
     field = QDoubleSpinBox()
-    field.setRange(lowest, _LEVELS_HU)
-    field.setDecimals(0)
-    field.setSingleStep(10)
+    set_numbers(field, lowest, _LEVELS_HU, step=10, decimals=0)
     field.setToolTip(f"{tooltip}; the arrow keys change it by 10")
     return field
 

@@ -1,0 +1,40 @@
+"""What the controls of all panels have in common."""
+
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QWidget
+
+NO_SCAN = "Open a scan first"
+"""Why much cannot be done yet."""
+BUSY = "Wait until the work below has ended"
+"""Why much cannot be done just now."""
+
+
+def set_ready(control: QWidget | QAction, why_not: str, tooltip: str) -> None:
+    """Let a control be used, or say in its tooltip why it cannot be."""
+    control.setEnabled(not why_not)
+    control.setToolTip(why_not or tooltip)
+
+
+def in_a_row(*widgets: QWidget) -> QWidget:
+    """Lay out widgets side by side."""
+    box = QWidget()
+    row = QHBoxLayout(box)
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        row.addWidget(widget)
+    return box
+
+
+def let_be_narrow(choice: QComboBox, letters: int) -> None:
+    """Let a choice be as narrow as some letters, however long its words are."""
+    choice.setMinimumContentsLength(letters)
+    choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+
+
+def set_numbers(
+    field: QDoubleSpinBox, lowest: float, highest: float, step: float, decimals: int
+) -> None:
+    """Set which numbers a field takes, and by how much its arrows change them."""
+    field.setDecimals(decimals)  # first: it rounds the bounds
+    field.setRange(lowest, highest)
+    field.setSingleStep(step)

@@ -1,0 +1,34 @@
+"""Words for people: counts, times, how far something is, and what may go on in the next line."""
+
+import re
+
+from napari_ctlns.events import Progress
+
+
+def counted(number: int, noun: str) -> str:
+    """Say how many there are of something: 1 nodule, 2 nodules."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Say a time as a person would: 40 s, 12 min, 3 h 05 min."""
+    if seconds < 60:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plain_place(progress: Progress) -> str:
+    """Say how far a piece of work is: scan 3 of 10."""
+    total = f" of {progress.total:g}" if progress.total else ""
+    return f"{progress.unit} {progress.done:g}{total}"
+
+
+def capitalised(words: str) -> str:
+    """Return words as the beginning of a sentence, names in them left alone."""
+    return words[:1].upper() + words[1:]
+
+
+def breakable(words: str) -> str:
+    """Let series UIDs and paths go on in the next line, at places nobody sees."""
+    return re.sub(r"\S{24}(?=\S)", "\\g<0>\u200b", words)
