@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ctlns.errors import ModelError
+from napari_ctlns.errors import ModelError, OutputError
 from napari_ctlns.events import Event, Failed, Finished
 from napari_ctlns.inference.model import ModelCard, read_card
 from napari_ctlns.plugin.predicting import Choice, describe_model, recent_models
@@ -193,7 +193,12 @@ class PredictPanel(Panel):
         volume, choice = self._session.volume, self.choice()
         if volume is not None and choice is not None and self._card is not None:
             name = f"nodules, {self._card.recipe.name}"
-            self.job_bar.follow(Prediction(self._session, volume, choice, name))
+            try:
+                prediction = Prediction(self._session, volume, choice, name)
+            except OutputError as error:
+                self.job_bar.say(str(error), trouble=True)
+            else:
+                self.job_bar.follow(prediction)
 
     def _ended(self, event: Event) -> None:
         if isinstance(event, Failed) or (isinstance(event, Finished) and event.stopped):

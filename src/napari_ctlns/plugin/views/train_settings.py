@@ -84,7 +84,8 @@ class TrainSettings(QWidget):
             or self.form.problem
             or (run_why_not(folder) if folder is not None else "")
         )
-        return words[:1].upper() + words[1:]
+        is_key = "." in words.partition(":")[0]  # of a recipe, which is written as it is
+        return words if is_key else words[:1].upper() + words[1:]
 
     def plan(self) -> Plan:
         """Return what a click on Start begins.
