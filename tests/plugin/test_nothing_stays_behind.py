@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,17 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 import napari_ctlns
-from napari_ctlns.events import Progress
+from napari_ctlns.atomic import write_text
+from napari_ctlns.events import Control, Event, Finished, Progress
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import write_annotations, write_volume
+from napari_ctlns.plugin import training_start
 from napari_ctlns.plugin.child_process import ChildProcess
+from napari_ctlns.plugin.session import Session
+from napari_ctlns.plugin.training import Copies, plan_training
+from napari_ctlns.plugin.training_start import TrainingStart, open_layers
 from napari_ctlns.recipe import load_recipe
-from napari_ctlns.specs import PrepareSpec
+from napari_ctlns.specs import PrepareSpec, TrainSpec
 from napari_ctlns.volume import Geometry, Volume
 
 HERE = Path(__file__).parent
@@ -191,3 +198,65 @@ def test_when_napari_is_killed_while_it_predicts(start: Start, tmp_path: Path, m
     assert window.began == (1, 0)
     window.process.kill()
     assert window.end() != 0
+
+
+class Started:
+    """A training that was just asked for, of an open scan and its mask."""
+
+    def __init__(self, session: Session, folder: Path) -> None:
+        scan = scan_of(8, 16)
+        session.add_scan(scan)
+        session.add_mask(scan.mask(np.ones(scan.array.shape, np.uint8)), "mask")
+        recipe = load_recipe("ct-lns")
+        self.plan = plan_training(open_layers(session), recipe, "cpu", folder)
+        self.work = TrainingStart(self.plan, session)
+        self.may_go_on = threading.Event()
+
+
+def test_copies_of_open_layers_go_with_the_window(
+    model_session: Session, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Started(model_session, tmp_path)
+    assert started.plan.copies is not None
+    folder = started.plan.copies.folder
+
+    def slowly(copies: Copies, _control: Control) -> Iterator[Event]:
+        yield Progress(done=0, total=1, unit="scan")
+        started.may_go_on.wait(SECONDS)
+        write_text(copies.folder / "last.csv", "written after the window was closed")
+        yield Finished()
+
+    monkeypatch.setattr(training_start, "write_copies", slowly)
+    folder.mkdir(parents=True)
+    started.work.begin()
+    model_session.close()
+    assert started.work.over
+    writing = started.work._writing
+    assert writing is not None
+    started.may_go_on.set()
+    writing.join()
+    qtbot.waitUntil(lambda: not folder.exists(), timeout=1000 * SECONDS)
+    assert model_session.run is None
+
+
+def test_a_training_that_just_starts_is_stopped(
+    model_session: Session, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Started(model_session, tmp_path)
+    plan = replace(started.plan, prepare=None, copies=None)
+    told: list[tuple[Path, str]] = []
+
+    def slowly(_spec: TrainSpec) -> int:
+        started.may_go_on.wait(SECONDS)
+        told.append((plan.train.out, "start"))
+        return 1
+
+    monkeypatch.setattr(training_start, "start_training", slowly)
+    monkeypatch.setattr(training_start, "control_run", lambda run, verb: told.append((run, verb)))
+    work = TrainingStart(plan, model_session)
+    work.begin()
+    model_session.close()
+    started.may_go_on.set()
+    out = plan.train.out
+    qtbot.waitUntil(lambda: told == [(out, "start"), (out, "stop")], timeout=1000 * SECONDS)
+    assert model_session.run is None
