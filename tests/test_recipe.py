@@ -72,6 +72,9 @@ def test_changes_do_not_touch_the_original() -> None:
         ({"inference.window": (64, 64, 65)}, "inference.window .* must be multiples of 8"),
         ({"network.channels": (16,)}, "network.channels"),
         ({"augmentation.flip_axes": ("z", "w")}, "augmentation.flip_axes"),
+        ({"optimisation.learning_rate": float("inf")}, "optimisation.learning_rate.*finite"),
+        ({"preparation.spacing_mm": float("inf")}, "preparation.spacing_mm"),
+        ({"preparation.clip_hu": (float("nan"), 400)}, "preparation.clip_hu"),
         ({"name": "a/b"}, "name"),
     ],
 )

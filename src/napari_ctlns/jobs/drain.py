@@ -59,6 +59,10 @@ class Drain:
                 self._newest_progress = None
             return self._waiting.pop(arrival)
 
+    def join(self) -> None:
+        """Wait until the job's thread has ended, whether or not its events were read."""
+        self._thread.join()
+
     def __iter__(self) -> Iterator[Event]:
         """Give each event once; only one reader may."""
         while True:

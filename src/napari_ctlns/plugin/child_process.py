@@ -15,7 +15,7 @@ from napari_ctlns.plugin.work import Work
 
 # -P: a file in the working directory must not stand in for a module of that name
 COMMAND = (sys.executable, "-P", "-m", "napari_ctlns.jobs.child")
-_MS_TO_END = 2000
+_MS_TO_END = 700
 _LAST_WORDS = 4000
 
 
@@ -137,14 +137,18 @@ class ChildProcess(QObject):
         self._process.kill()
 
     def close(self) -> None:
-        """Let the child end, and wait for it a moment; kill it if it does not."""
+        """Let the child end, and wait for it a moment; kill it if it does not.
+
+        Ended at once, it would leave what it just writes half-written.
+        """
         works, self._works = self._works, {}
         if self._process.state() != QProcess.ProcessState.NotRunning:
-            self._process.closeWriteChannel()
-            self._process.terminate()
-            if not self._process.waitForFinished(_MS_TO_END):
-                self._process.kill()
-                self._process.waitForFinished(_MS_TO_END)
+            self._process.closeWriteChannel()  # which stops its job after the current step
+            for end in (self._process.terminate, self._process.kill):
+                if self._process.waitForFinished(_MS_TO_END):
+                    break
+                end()
+            self._process.waitForFinished(_MS_TO_END)
         for work in works.values():
             work.say(Finished(stopped=True))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ctlns.errors import ScanError
+from napari_ctlns.errors import OutputError, ScanError
 from napari_ctlns.inference.model import ModelCard
 from napari_ctlns.specs import Device, PredictSpec
 from napari_ctlns.volume import Volume
@@ -60,10 +60,20 @@ class Found:
 
 
 class TemporaryFolder:
-    """A folder for the files of one prediction, gone with this object or this process."""
+    """A folder for the files of one prediction, gone with this object or this process.
+
+    Raises
+    ------
+    OutputError
+        If there is no room for temporary files.
+    """
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="napari-ctlns-"))
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="napari-ctlns-"))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OutputError(f"cannot write temporary files: {reason}; make room") from error
         # again at the end of the process: Windows removes no file that is being read
         self._last_resort = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 

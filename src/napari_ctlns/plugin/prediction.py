@@ -37,6 +37,11 @@ class Prediction(Work):
         What the person chose.
     name
         Of the layer.
+
+    Raises
+    ------
+    OutputError
+        If there is no room for temporary files.
     """
 
     def __init__(self, session: Session, volume: Volume, choice: Choice, name: str) -> None:

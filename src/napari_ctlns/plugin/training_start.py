@@ -1,12 +1,15 @@
 """What comes before a training, one thing after the other, and its start."""
 
+import contextlib
 import shutil
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, Started, ThreadControl
-from napari_ctlns.jobs import start_training
+from napari_ctlns.jobs import control_run, start_training
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.training import LayerData, Plan, pair_up, write_copies
@@ -24,12 +27,15 @@ class TrainingStart(Work):
         super().__init__(session)
         self._plan = plan
         self._now: Work | None = None
+        self._writing: ThreadWork | None = None
+        self._starting: ThreadWork | None = None
         self._steps: list[Callable[[], Work]] = []
         if plan.copies is not None:
             self._steps.append(self._write)
         if plan.prepare is not None:
             self._steps.append(partial(session.child.start, "prepare", plan.prepare))
         self._steps.append(self._start)
+        session.closed.connect(self._leave)
 
     def begin(self) -> None:
         """Do the first thing; called when whoever listens is ready."""
@@ -54,17 +60,21 @@ class TrainingStart(Work):
     def _write(self) -> Work:
         assert self._plan.copies is not None
         control = ThreadControl()
-        return ThreadWork(write_copies(self._plan.copies, control), control, self)
+        self._writing = ThreadWork(write_copies(self._plan.copies, control), control, self)
+        return self._writing
 
     def _start(self) -> Work:
         job = one_step("Start the training", start_training, self._plan.train)
-        return ThreadWork(job, parent=self)
+        self._starting = ThreadWork(job, parent=self)
+        return self._starting
 
     def _next(self) -> None:
         self._now = self._steps.pop(0)()
         self._now.came.connect(self._hear)
 
     def _hear(self, event: Event) -> None:
+        if self.over:
+            return
         if isinstance(event, Failed):
             self._end(event)
         elif not isinstance(event, Finished):
@@ -83,10 +93,33 @@ class TrainingStart(Work):
 
     def _end(self, event: Finished | Failed) -> None:
         if self._plan.copies is not None:  # the dataset holds all of it, or it is of no use
-            folder = self._plan.copies.folder
-            threading.Thread(target=shutil.rmtree, args=(folder, True)).start()
+            args = (self._plan.copies.folder, self._writing)
+            threading.Thread(target=_remove_copies, args=args).start()
         self.say(event)
         self.deleteLater()
+
+    def _leave(self) -> None:
+        """End with the window; nobody was asked whether to keep a training that just starts."""
+        if self.over:
+            return
+        self.stop()
+        if self._starting is not None:
+            args = (self._plan.train.out, self._starting)
+            threading.Thread(target=_stop_training, args=args).start()
+        if not self.over:
+            self._end(Finished(stopped=True))
+
+
+def _stop_training(run: Path, starting: ThreadWork) -> None:
+    starting.join()
+    with contextlib.suppress(CtlnsError):  # it was not started, or has ended
+        control_run(run, "stop")
+
+
+def _remove_copies(folder: Path, writing: ThreadWork | None) -> None:
+    if writing is not None:
+        writing.join()  # it ends the file that it is at
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_layers(session: Session) -> LayerData:

@@ -25,8 +25,9 @@ def plain_place(progress: Progress) -> str:
 
 
 def capitalised(words: str) -> str:
-    """Return words as the beginning of a sentence, names in them left alone."""
-    return words[:1].upper() + words[1:]
+    """Return words as the beginning of a sentence; a recipe's key at their head stays as it is."""
+    is_key = "." in words.partition(":")[0].partition(" ")[0]
+    return words if is_key else words[:1].upper() + words[1:]
 
 
 def breakable(words: str) -> str:

@@ -81,6 +81,10 @@ class ThreadWork(Work):
         """Let the job end after its current step."""
         self._control.stop()
 
+    def join(self) -> None:
+        """Wait until the job has ended; for another thread than the window's."""
+        self._drain.join()
+
     def _look(self) -> None:
         while not self.over and (event := self._drain.next_event(0)) is not None:
             self.say(event)

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ctlns.errors import ModelError
+from napari_ctlns.errors import ModelError, OutputError
 from napari_ctlns.events import Event, Finished
 from napari_ctlns.inference.model import ModelCard, read_card
 from napari_ctlns.plugin.predicting import Choice, describe_model
@@ -181,8 +181,12 @@ class PredictPanel(Panel):
         volume, choice = self._session.volume, self.choice()
         if volume is not None and choice is not None and self._card is not None:
             name = f"nodules, {self._card.recipe.name}"
-            prediction = Prediction(self._session, volume, choice, name)
-            self.job_bar.follow(prediction, self._found)
+            try:
+                prediction = Prediction(self._session, volume, choice, name)
+            except OutputError as error:
+                self.job_bar.say(str(error), trouble=True)
+            else:
+                self.job_bar.follow(prediction, self._found)
 
     def _found(self, result: dict[str, Any]) -> None:
         words = [found_in_words(result["nodules"]), *result["warnings"]]
