@@ -9,8 +9,11 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QMessageBox
 
 from napari_ctlns.findings import Annotation
+from napari_ctlns.plugin.counted_singletons import keep_singletons_alive
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.volume import Geometry, Volume
+
+keep_singletons_alive()  # for windows that are opened without a session too
 
 SCAN_ID = "1.2.826.0.1.3680043.2.1125.1"
 

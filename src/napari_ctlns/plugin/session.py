@@ -24,6 +24,7 @@ from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.canvas import same_canvas
 from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
+from napari_ctlns.plugin.counted_singletons import keep_singletons_alive
 from napari_ctlns.plugin.edits import EditWatch
 from napari_ctlns.plugin.measuring import edited_since
 from napari_ctlns.plugin.thick_slices import ThickSlices
@@ -378,6 +379,7 @@ def session_of(viewer: ViewerModel) -> Session:
     """Return the session of a viewer; the first call makes it."""
     own = getattr(viewer, "__wrapped__", viewer)  # panels are given a proxy
     if own not in _SESSIONS:
+        keep_singletons_alive()
         session = _SESSIONS[own] = Session(own)
         if isinstance(own, Viewer):
             CloseGuard(own.window._qt_window, session)  # noqa: SLF001 - napari has no other door
