@@ -1,10 +1,10 @@
 """A guard against PySide6 6.12 on Python 3.11, which together end napari after some while.
 
-Measured with PySide6 6.12.0: each event that passes an event filter written in
-Python gives back a reference to False that was never taken, and moving the mouse
-over napari's canvas some to None. Until Python 3.11 these objects are counted
-like all others (PEP 683 made them immortal in 3.12), and when the count reaches
-0 the interpreter aborts, with all edits. PySide6 6.11.3 does not do that.
+Measured with PySide6 6.12.0: each signal emitted from Python gives back a
+reference to True that was never taken, and moving the mouse over napari's canvas
+some to None. Until Python 3.11 these objects are counted like all others (PEP 683
+made them immortal in 3.12), and when the count reaches 0 the interpreter aborts,
+with all edits. With PySide6 6.11.3 no emission loses any.
 """
 
 import ctypes
