@@ -1,4 +1,7 @@
-"""Small jobs for the tests of how jobs run; also imported by child processes."""
+"""Small jobs for the tests of how jobs run; also imported by child processes.
+
+``python fake_jobs.py JOB SPEC`` works in a run folder as `ctlns train` does, with such a job.
+"""
 
 import os
 import sys
@@ -9,6 +12,9 @@ from pydantic import BaseModel
 
 from napari_ctlns.errors import DatasetError
 from napari_ctlns.events import Finished, Metric, Progress, Saved, Started
+from napari_ctlns.jobs.registry import JobKind
+from napari_ctlns.jobs.training import run_training
+from napari_ctlns.specs import TrainSpec
 
 
 class CountSpec(BaseModel):
@@ -63,3 +69,8 @@ def die(spec, control):
     yield Metric(name="loss", step=0, value=1.0)
     time.sleep(0.5)
     os._exit(9)
+
+
+if __name__ == "__main__":
+    kind = JobKind("fake_jobs", sys.argv[1], TrainSpec)
+    run_training(TrainSpec.model_validate_json(sys.argv[2]), kind)

@@ -52,15 +52,6 @@ from napari_ctlns.specs import PrepareSpec, TrainSpec
 
 HERE = Path(__file__).parent
 SOURCE = Path(napari_ctlns.__file__).parents[1]
-TRAIN = """
-import sys
-from pathlib import Path
-from napari_ctlns.jobs.registry import JobKind
-from napari_ctlns.jobs.training import run_training
-from napari_ctlns.specs import TrainSpec
-kind = JobKind("fake_jobs", sys.argv[1], TrainSpec)
-run_training(TrainSpec.model_validate_json(sys.argv[2]), kind)
-"""
 
 
 @pytest.fixture
@@ -73,12 +64,12 @@ def dataset(tmp_path):
 @pytest.fixture
 def start(dataset, tmp_path, monkeypatch):
     """Start a fake training detached; its process is killed when the test ends."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(SOURCE), str(HERE))))
+    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
     pids = []
 
     def start(job="train", epochs=200, resume=False):
         def command(spec, run):
-            return [sys.executable, "-c", TRAIN, job, spec.model_dump_json()]
+            return [sys.executable, str(HERE / "fake_jobs.py"), job, spec.model_dump_json()]
 
         monkeypatch.setattr(detached, "_command", command)
         recipe = load_recipe("ct-lns").with_changes({"optimisation.epochs": epochs})

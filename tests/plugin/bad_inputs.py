@@ -73,8 +73,10 @@ def _images(folder: Path, scan: Volume) -> None:
     write_volume(Volume(np.ones(SHAPE, np.uint8), far, "mask"), folder / "far.nrrd")
 
 
-def write_series(folder: Path, heights: list[float], **tags: Any) -> None:
-    """Write a DICOM series of one slice at each of these heights."""
+def write_series(
+    folder: Path, heights: list[float], shape: tuple[int, int] = SHAPE[1:], **tags: Any
+) -> str:
+    """Write a DICOM series of one slice at each of these heights; return its UID."""
     folder.mkdir(exist_ok=True)
     uid = generate_uid()
     for number, height in enumerate(heights):
@@ -87,15 +89,16 @@ def write_series(folder: Path, heights: list[float], **tags: Any) -> None:
         ds.ImagePositionPatient = [0.0, 0.0, height]
         ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         ds.PixelSpacing, ds.SliceThickness = [1.0, 1.0], 2.0
-        ds.Rows, ds.Columns, ds.SamplesPerPixel = 16, 16, 1
+        (ds.Rows, ds.Columns), ds.SamplesPerPixel = shape, 1
         ds.PhotometricInterpretation = "MONOCHROME2"
         ds.BitsAllocated = ds.BitsStored = 16
         ds.HighBit, ds.PixelRepresentation = 15, 0
         ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
-        ds.PixelData = np.full((16, 16), number, np.uint16).tobytes()
+        ds.PixelData = np.full(shape, number, np.uint16).tobytes()
         for name, value in tags.items():
             setattr(ds, name, value)
         ds.save_as(folder / f"{uid[-8:]}-{number}.dcm", enforce_file_format=True)
+    return str(uid)
 
 
 def _dicom(folder: Path) -> None:

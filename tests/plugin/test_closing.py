@@ -15,15 +15,7 @@ from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.recipe import load_recipe
 from napari_ctlns.specs import TrainSpec
 
-FAKES = Path(__file__).parents[1] / "jobs"
-TRAIN = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from napari_ctlns.jobs.registry import JobKind
-from napari_ctlns.jobs.training import run_training
-from napari_ctlns.specs import TrainSpec
-run_training(TrainSpec.model_validate_json(sys.argv[2]), JobKind("fake_jobs", "train", TrainSpec))
-"""
+FAKES = Path(__file__).parents[1] / "jobs" / "fake_jobs.py"
 
 
 @pytest.fixture
@@ -36,7 +28,7 @@ def run(window: Viewer, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.Monkey
     """A training that the window started and that goes on."""
 
     def command(spec: TrainSpec, run: Path) -> list[str]:
-        return [sys.executable, "-c", TRAIN, str(FAKES), spec.model_dump_json()]
+        return [sys.executable, str(FAKES), "train", spec.model_dump_json()]
 
     monkeypatch.setattr(detached, "_command", command)
     dataset = tmp_path / "dataset"

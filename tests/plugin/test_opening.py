@@ -4,11 +4,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
 from napari.components import ViewerModel
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.events import Event, Failed, Finished, Progress, ThreadControl
@@ -20,6 +17,8 @@ from napari_ctlns.plugin.opening import Opened, reading, reading_series, show
 from napari_ctlns.plugin.project import save_project
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.volume import Geometry, Volume
+
+from . import bad_inputs
 
 SHAPE = (5, 8, 9)
 WriteSeries = Callable[[Path, int], str]
@@ -50,26 +49,8 @@ def write_series() -> WriteSeries:
     """Write a DICOM series of so many slices into a folder."""
 
     def write(folder: Path, slices: int) -> str:
-        folder.mkdir(exist_ok=True)
-        uid = generate_uid()
-        for number in range(slices):
-            ds = pydicom.Dataset()
-            ds.file_meta = FileMetaDataset()
-            ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-            ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-            ds.SeriesInstanceUID, ds.Modality, ds.PatientID = uid, "CT", "P1"
-            ds.ImagePositionPatient = [0.0, 0.0, 2.0 * number]
-            ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-            ds.PixelSpacing, ds.SliceThickness = [1.0, 1.0], 2.0
-            ds.Rows, ds.Columns, ds.SamplesPerPixel = 4, 6, 1
-            ds.PhotometricInterpretation = "MONOCHROME2"
-            ds.BitsAllocated = ds.BitsStored = 16
-            ds.HighBit, ds.PixelRepresentation = 15, 0
-            ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
-            ds.PixelData = np.full((4, 6), number, np.uint16).tobytes()
-            ds.save_as(folder / f"{uid[-8:]}-{number}.dcm", enforce_file_format=True)
-        return str(uid)
+        heights = [2.0 * number for number in range(slices)]
+        return bad_inputs.write_series(folder, heights, (4, 6), PatientID="P1")
 
     return write
 
