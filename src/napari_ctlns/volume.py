@@ -179,6 +179,28 @@ def direction_rows(matrix: npt.ArrayLike) -> tuple[Triple, Triple, Triple]:
 
 
 @dataclass(frozen=True)
+class SourceSlice:
+    """One DICOM slice that a scan was read from.
+
+    Attributes
+    ----------
+    path
+        Its file.
+    uid
+        SOP instance UID; all frames of a multi-frame file have the same.
+    frame
+        The number of the frame in its file, from 1; 0 in a file of one slice.
+    position
+        Centre of its first pixel, LPS millimetres (x, y, z).
+    """
+
+    path: Path
+    uid: str
+    frame: int
+    position: Triple
+
+
+@dataclass(frozen=True)
 class Source:
     """Where a volume came from.
 
@@ -196,6 +218,13 @@ class Source:
         (low, high) that the header proposes for display, if any.
     warnings
         What was mended on reading, in words.
+    slices
+        Of a DICOM series its slices, in order along the z axis of the source's
+        own grid; else none. One slice for each plane of that grid, unless the
+        series was tilted or uneven and had to be resampled.
+    plane
+        The grid (1, rows, columns) of the first slice; the others differ in
+        position only.
     """
 
     path: Path | None = None
@@ -204,6 +233,8 @@ class Source:
     modality: str = "CT"
     window_hu: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    slices: tuple[SourceSlice, ...] = ()
+    plane: Geometry | None = None
 
 
 @dataclass(frozen=True, eq=False)

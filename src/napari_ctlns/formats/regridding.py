@@ -1,0 +1,139 @@
+"""Between the slices a series really has and the straight, even grid it is read onto.
+
+All slices are parallel and alike; they lie at their own positions, which a gantry
+tilt shifts within their planes and a missing slice spaces unevenly. The grid is
+parallel to them: its z axis runs along their normal, so each slice keeps its
+plane and moves in it, and only between slices is anything made up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from napari_ctlns.volume import FloatArray, Geometry, SourceSlice
+
+_Array = npt.NDArray[Any]
+
+
+def slices_onto_grid(
+    pixels: _Array, slices: Sequence[SourceSlice], plane: Geometry, grid: Geometry, outside: float
+) -> _Array:
+    """Return values of slices, interpolated linearly, on an even grid.
+
+    Parameters
+    ----------
+    pixels
+        (n, rows, columns), in the order of ``slices``, which lie along the normal.
+    slices, plane
+        As in `Source`.
+    grid
+        Parallel to the slices, in the source's own order of axes.
+    outside
+        The value beyond the slices' edges.
+
+    Returns
+    -------
+    numpy.ndarray
+        On ``grid``, of the dtype of ``pixels``.
+    """
+    places = _places(slices, plane, grid)
+    heights = places[:, 0]
+    result = np.empty(grid.shape, pixels.dtype)
+    shifted: dict[int, _Array] = {}
+
+    def on_grid(k: int) -> _Array:
+        for old in [j for j in shifted if j < k - 1]:
+            del shifted[old]
+        if k not in shifted:
+            shifted[k] = _moved(pixels[k], places[k, 1:], grid.shape[1:], outside, order=1)
+        return shifted[k]
+
+    for z in range(grid.shape[0]):
+        after = int(np.clip(np.searchsorted(heights, z), 1, max(len(heights) - 1, 1)))
+        below, above = after - 1, min(after, len(heights) - 1)
+        gap = heights[above] - heights[below]
+        share = float(np.clip((z - heights[below]) / gap, 0, 1)) if gap > 0 else 0.0
+        # headers round: what lies on a slice to a thousandth of the step is that slice
+        share = round(share) if min(share, 1 - share) < 1e-3 else share
+        values = on_grid(above if share == 1 else below)
+        if 0 < share < 1:
+            values = values * (1 - share) + on_grid(above) * share
+        result[z] = _stored(values, pixels.dtype)
+    return result
+
+
+def mask_onto_grid(
+    pixels: _Array, slices: Sequence[SourceSlice], plane: Geometry, grid: Geometry
+) -> _Array:
+    """Return labels (n, rows, columns) of slices on an even grid, by nearest neighbour."""
+    places = _places(slices, plane, grid)
+    result = np.zeros(grid.shape, pixels.dtype)
+    for z in range(grid.shape[0]):
+        k = int(np.abs(places[:, 0] - z).argmin())
+        result[z] = _moved(pixels[k], places[k, 1:], grid.shape[1:], 0, order=0)
+    return result
+
+
+def mask_onto_slices(
+    mask: _Array, grid: Geometry, slices: Sequence[SourceSlice], plane: Geometry
+) -> _Array:
+    """Return labels on ``grid`` as (n, rows, columns) of slices, by nearest neighbour.
+
+    A slice more than half a step beyond the grid is empty.
+    """
+    places = _places(slices, plane, grid)
+    result = np.zeros((len(slices), *plane.shape[1:]), mask.dtype)
+    for k, (height, row, column) in enumerate(places):
+        z = round(float(height))
+        if 0 <= z < grid.shape[0]:
+            result[k] = _moved(mask[z], (-row, -column), plane.shape[1:], 0, order=0)
+    return result
+
+
+def slice_geometry(plane: Geometry, one: SourceSlice) -> Geometry:
+    """Return the grid (1, rows, columns) of one slice."""
+    return replace(plane, origin=one.position)
+
+
+def _places(slices: Sequence[SourceSlice], plane: Geometry, grid: Geometry) -> FloatArray:
+    """Return where on the grid (z, y, x) the first pixel of each slice lies; shape (n, 3)."""
+    axes = np.asarray(plane.direction) - np.asarray(grid.direction)
+    if np.abs(axes).max() > 1e-6 or plane.spacing[1:] != grid.spacing[1:]:
+        raise ValueError("the grid is not parallel to the slices")
+    return grid.world_to_index([one.position for one in slices])
+
+
+def _moved(
+    pixels: _Array, by: npt.ArrayLike, shape: tuple[int, ...], outside: float, order: int
+) -> _Array:
+    """Return a slice whose first pixel lies at ``by`` (y, x) of a plane of ``shape``."""
+    shift = np.asarray(by, float)
+    nearest = np.rint(shift)
+    if order == 0 or np.abs(shift - nearest).max() < 1e-3:
+        return _placed(pixels, nearest.astype(int), shape, outside)
+    whole = np.floor(shift).astype(int)
+    between = ndimage.shift(pixels.astype(np.float32), shift - whole, order=1, mode="nearest")
+    return _placed(between, whole, shape, outside)
+
+
+def _placed(
+    pixels: _Array, start: npt.NDArray[Any], shape: tuple[int, ...], outside: float
+) -> _Array:
+    """Return a plane of ``shape`` with pixels from ``start`` (y, x) on, cut off where it ends."""
+    plane = np.full(shape, outside, pixels.dtype)
+    to = [
+        slice(max(s, 0), max(min(s + n, m), 0))
+        for s, n, m in zip(start, pixels.shape, shape, strict=True)
+    ]
+    of = [slice(t.start - s, t.stop - s) for t, s in zip(to, start, strict=True)]
+    if all(t.stop > t.start for t in to):
+        plane[tuple(to)] = pixels[tuple(of)]
+    return plane
+
+
+def _stored(values: _Array, dtype: np.dtype[Any]) -> _Array:
+    return values if dtype.kind == "f" else np.rint(values).astype(dtype)
