@@ -145,7 +145,7 @@ def _slices(header: Dataset) -> tuple[Role, tuple[Slice, ...]]:
         return "beside", ()
     if is_enhanced(header):
         found = frames(header)
-        return ("slices" if found else "unplaced"), found
+        return ("slices" if found else "multiframe"), found
     if int(header.get("NumberOfFrames") or 1) > 1:
         return "multiframe", ()
     kinds = [str(kind).upper() for kind in header.get("ImageType") or []]
