@@ -21,7 +21,7 @@ from napari_ctlns.volume import Volume
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 
 
-class BadRows(AnnotationError):
+class BadRows(AnnotationError):  # noqa: N818 - it carries rows
     """Some rows of a table cannot be used; whoever may leave them out takes the others.
 
     Attributes

@@ -15,7 +15,7 @@ from napari_ctlns.errors import AnnotationError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats.contours import Planes, planes_of
 from napari_ctlns.formats.xml_tree import read_xml, text_of
-from napari_ctlns.volume import Triple, Volume
+from napari_ctlns.volume import FloatArray, Triple, Volume
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -202,6 +202,6 @@ def _box3d(chain: list[SliceBox], planes: Planes) -> Box3d:
     )
 
 
-def _between(planes: Planes, first: int, last: int, pixel: tuple[float, float]) -> np.ndarray:
+def _between(planes: Planes, first: int, last: int, pixel: tuple[float, float]) -> FloatArray:
     ends = [planes.to_world(number, np.array(pixel)) for number in (first, last)]
-    return np.mean(ends, axis=0)
+    return np.asarray(np.mean(ends, axis=0), float)

@@ -86,9 +86,12 @@ def _candidate(cells: list[str]) -> Candidate:
     diameter_mm = number_of("diameter_mm", diameter) if diameter else None
     if diameter_mm is not None and diameter_mm <= 0:
         raise ValueError(f"diameter_mm is {diameter}, not above 0")
+    x_mm, y_mm, z_mm = map(number_of, _PLACE[1:], (x, y, z))
     return Candidate(
         scan_id,
-        *map(number_of, _PLACE[1:], (x, y, z)),
+        x_mm,
+        y_mm,
+        z_mm,
         is_nodule=kind.startswith("1") if kind else None,
         probability=number_of("probability", probability) if probability else None,
         diameter_mm=diameter_mm,

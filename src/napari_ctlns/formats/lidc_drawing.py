@@ -138,14 +138,13 @@ def _drawn(
         x, y = (int(v) for v in points.max(axis=0))
         message = f"a contour reaches pixel ({x}, {y}), the scan has {columns} x {rows}"
         raise MaskError(f"{message}; give the scan as it came, not cropped")
-    # one pixel more on each side keeps every point of the contours on the crop
     low = points.min(axis=0)
     width, height = (int(n) for n in points.max(axis=0) - low + 1)
     voxels = []
     for number in sorted({k for k, _ in contours}):
         here = [c for k, c in contours if k == number]
-        y, x = np.nonzero(_enclosed(here, low, (height, width)))
-        voxels.append((number * rows + y + low[1]) * columns + x + low[0])
+        row, column = np.nonzero(_enclosed(here, low, (height, width)))
+        voxels.append((number * rows + row + low[1]) * columns + column + low[0])
     slices = np.repeat([k for k, _ in contours], [len(c.points) for _, c in contours])
     centre = np.array([slices.mean(), *points.mean(axis=0)[::-1]])
     return Drawn(reader, nodule, np.concatenate(voxels).astype(np.int64), centre)
