@@ -8,8 +8,9 @@ import SimpleITK as sitk
 
 from napari_ctlns.formats.annotations import annotations_of, read_annotations, write_annotations
 from napari_ctlns.formats.describing import describe
+from napari_ctlns.formats.mask_files import is_mask_file, referenced_series
 from napari_ctlns.formats.masks import mask_onto, read_mask, read_mask_onto
-from napari_ctlns.formats.scans import ScanFile, find_scans, is_mask_file, read_scan
+from napari_ctlns.formats.scans import ScanFile, find_scans, read_scan
 from napari_ctlns.formats.writing import write_volume
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "read_mask",
     "read_mask_onto",
     "read_scan",
+    "referenced_series",
     "write_annotations",
     "write_volume",
 ]
