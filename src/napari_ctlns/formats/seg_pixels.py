@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders import get_decoder
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from napari_ctlns.errors import MaskError
