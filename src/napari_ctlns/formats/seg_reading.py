@@ -6,7 +6,6 @@ missing, and segments may overlap.
 
 import contextlib
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
 
-from napari_ctlns.errors import MaskError
-from napari_ctlns.formats.dicom import is_dicom
+from napari_ctlns.errors import CtlnsError, MaskError
+from napari_ctlns.formats.dicom_headers import is_dicom, quiet
 from napari_ctlns.formats.seg_frames import Frame, Reference, planes_of, read_frames
 from napari_ctlns.formats.seg_pixels import frame_pixels
 from napari_ctlns.formats.seg_writing import MAKER
@@ -75,16 +76,17 @@ class Segmentation:
 
 
 def is_seg(path: Path) -> bool:
-    """Whether a file is a DICOM SEG; it is read no further than that is told."""
-    if not (path.is_file() and is_dicom(path)):
+    """Whether a file is a DICOM SEG; only its head is read."""
+
+    def past_class(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        return tag > 0x00080016
+
+    if not is_dicom(path):
         return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             with path.open("rb") as file:
-                header = pydicom.filereader.read_partial(
-                    file, stop_when=lambda tag, _vr, _length: tag > 0x00080016, force=True
-                )
+                header = read_partial(file, past_class, force=True)
             return str(header.get("SOPClassUID") or "") in _CLASSES
         except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
             return False
@@ -133,11 +135,10 @@ def read_segmentation(path: Path, names: Sequence[str] = ()) -> Segmentation:
 @contextlib.contextmanager
 def _understood(path: Path) -> Iterator[None]:
     """Say in words what cannot be understood: pydicom parses a value when it is asked for."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             yield
-        except MaskError as error:
+        except CtlnsError as error:
             raise MaskError(f"{error} ({path})") from None
         except Exception as error:
             message = f"a DICOM SEG cannot be understood: {error} ({path})"
@@ -145,8 +146,7 @@ def _understood(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path, *, pixels: bool) -> Dataset:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             return pydicom.dcmread(path, force=True, stop_before_pixels=not pixels)
         except FileNotFoundError:
@@ -227,17 +227,16 @@ def _chosen(segments: tuple[Segment, ...], names: Sequence[str]) -> tuple[Segmen
     """Return the segments of these names, the k-th of them labelled k; all without names."""
     if not names:
         return segments
-    there = [segment.name for segment in segments]
-    for name in names:
-        if name not in there:
-            known = ", ".join(dict.fromkeys(there))
-            raise MaskError(f"no structure {name} in a DICOM SEG; it holds {known}")
-    wanted = {name: k for k, name in enumerate(names, 1)}
-    return tuple(
-        replace(segment, label=wanted[segment.name])
-        for segment in segments
-        if segment.name in wanted
-    )
+    there = list(dict.fromkeys(segment.name for segment in segments))
+    label: dict[str, int] = {}
+    for k, name in enumerate(names, 1):
+        alike = [other for other in there if other.casefold() == name.casefold()]
+        if not alike:
+            message = f"no structure {name!r} in a DICOM SEG"
+            raise MaskError(f"{message}; there are: {', '.join(there)}")
+        label[name if name in alike else alike[0]] = k
+    chosen = [replace(s, label=label[s.name]) for s in segments if s.name in label]
+    return tuple(sorted(chosen, key=lambda segment: segment.label))
 
 
 def _labels(
@@ -248,7 +247,7 @@ def _labels(
     segments: Sequence[Segment],
     only_named: bool,
 ) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """Return labels (planes, rows, columns); where segments overlap the later one wins."""
+    """Return labels (planes, rows, columns); where segments overlap the first one stays."""
     label_of = {segment.number: segment.label for segment in segments}
     pixels = frame_pixels(header, len(frames))
     kind = str(header.get("SegmentationType") or "BINARY")
@@ -263,16 +262,20 @@ def _labels(
         for frame, k in zip(frames, of_plane, strict=True):
             labels[k] = lut[pixels.frame(frame.index)]
     else:
-        for frame, k in sorted(zip(frames, of_plane, strict=True), key=lambda f: f[0].segment):
+        turn = {segment.number: order for order, segment in enumerate(segments)}
+        for frame, k in sorted(
+            zip(frames, of_plane, strict=True),
+            key=lambda f: turn.get(f[0].segment, len(turn)),
+        ):
             label = label_of.get(frame.segment, 0 if only_named else frame.segment)
-            if not label:
-                continue
-            inside = pixels.frame(frame.index) >= pixels.threshold
-            overlap += int(np.count_nonzero(labels[k][inside]))
-            labels[k][inside] = label
+            if label:
+                inside = pixels.frame(frame.index) >= pixels.threshold
+                free = inside & (labels[k] == 0)
+                overlap += int(np.count_nonzero(inside & (labels[k] != label) & ~free))
+                labels[k][free] = label
     words = []
     if kind == "FRACTIONAL":
         words.append("a fractional segmentation: what reaches half counts as inside")
     if overlap:
-        words.append(f"segments overlap in {overlap} voxels: there the later segment counts")
+        words.append(f"segments overlap in {overlap} voxels: there the earlier one counts")
     return (labels if labels.max(initial=0) > 255 else labels.astype(np.uint8)), tuple(words)
