@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 from napari_ctlns.errors import MaskError, ScanError
-from napari_ctlns.formats.dicom import is_dicom, visible_files
+from napari_ctlns.formats.dicom import visible_files
+from napari_ctlns.formats.dicom_headers import is_dicom
 from napari_ctlns.formats.images import extension, image_layout
+from napari_ctlns.formats.rtstruct_file import is_rtstruct, read_rtstruct
 from napari_ctlns.formats.seg import is_seg, seg_series
+
+_MOST_NAMED = 6
 
 
 def is_mask_file(path: str | os.PathLike[str]) -> bool:
@@ -31,22 +35,21 @@ def is_mask_image(path: Path) -> bool:
 
 
 def mask_file(path: Path) -> Path:
-    """Return the file that is meant: of a folder the one SEG or RTSTRUCT in it.
+    """Return the file that is meant: of a folder the one SEG or RTSTRUCT in it, if there is one.
 
     Raises
     ------
     MaskError
-        If a folder holds none, or several.
+        If a folder holds several.
     """
     if not path.is_dir():
         return path
     found = [file for file in visible_files(path) if _is_dicom_mask(file)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(file.name for file in found[:6])
-    if found:
-        raise MaskError(f"{len(found)} masks in {path}: give one of its files ({names})")
-    raise MaskError(f"no DICOM SEG or RTSTRUCT in {path}; give the file of a mask")
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found[:_MOST_NAMED])
+        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        raise MaskError(f"{len(found)} masks in {path}: give one of its files ({names}{more})")
+    return found[0] if found else path
 
 
 def referenced_series(path: str | os.PathLike[str]) -> str:
@@ -55,14 +58,16 @@ def referenced_series(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     MaskError
-        If such a file is damaged, or a folder holds none or several of them.
+        If such a file is damaged, or a folder holds several of them.
     """
     file = mask_file(Path(path))
+    if is_rtstruct(file):
+        return read_rtstruct(file).series_uid
     return seg_series(file) if is_seg(file) else ""
 
 
 def _is_dicom_mask(path: Path) -> bool:
-    return is_seg(path)
+    return is_seg(path) or is_rtstruct(path)
 
 
 def _is_mask_folder(path: Path) -> bool:

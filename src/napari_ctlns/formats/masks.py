@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_ctlns.errors import MaskError
 from napari_ctlns.formats.mask_files import mask_file
+from napari_ctlns.formats.rtstruct import is_rtstruct, read_rtstruct, structure_mask
 from napari_ctlns.formats.scans import read_scan
 from napari_ctlns.formats.seg import is_seg, read_seg, read_seg_onto
 from napari_ctlns.resampling import resample_array
@@ -30,11 +31,12 @@ def read_mask(
     Parameters
     ----------
     path
-        An image file, a DICOM SEG, or a folder that holds one.
+        An image file, a DICOM SEG or RTSTRUCT, or a folder that holds one of those two.
     structures
-        Take only segments of these names; the k-th of them gets label k.
+        Take only segments or structures of these names; the k-th of them gets label k.
     scan
-        The scan it may have been drawn on: a SEG of its slices is read onto its grid.
+        The scan it was drawn on, if known: an RTSTRUCT is drawn on its grid, and a
+        SEG of its slices read onto it.
 
     Returns
     -------
@@ -46,13 +48,19 @@ def read_mask(
     ScanError
         If the file cannot be read.
     MaskError
-        If its values cannot be labels, a structure is not there, or a SEG is damaged
-        or contradicts the scan.
+        If its values cannot be labels, a structure is not there, a SEG or RTSTRUCT is
+        damaged or contradicts the scan, or an RTSTRUCT has no scan to be drawn on.
     """
     path = mask_file(Path(path))
     names = tuple(structures)
     if is_seg(path):
         return read_seg(path, names) if scan is None else read_seg_onto(path, scan, names)
+    if is_rtstruct(path):
+        if scan is None:
+            message = f"the contours of {path} have no voxels of their own"
+            raise MaskError(f"{message}; open the scan they were drawn on first")
+        drawn = structure_mask(read_rtstruct(path), scan, names)
+        return replace(drawn, source=replace(drawn.source, path=path, format="rtstruct"))
     if names:
         message = f"no structure {names[0]} in {path}: the labels of an image have no names"
         raise MaskError(f"{message}; give a DICOM SEG or RTSTRUCT, or leave the names out")

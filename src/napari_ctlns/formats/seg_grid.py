@@ -10,7 +10,8 @@ from scipy.spatial import KDTree
 
 from napari_ctlns.errors import MaskError
 from napari_ctlns.formats.regridding import mask_onto_grid
-from napari_ctlns.formats.seg_reading import Reference, Segmentation
+from napari_ctlns.formats.seg_frames import Reference
+from napari_ctlns.formats.seg_reading import Segmentation
 from napari_ctlns.volume import FloatArray, Geometry, Source, SourceSlice
 
 _Array = npt.NDArray[Any]

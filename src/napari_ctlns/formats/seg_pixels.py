@@ -6,15 +6,17 @@ the first pixel in the lowest bit.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.pixels import get_decoder
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from napari_ctlns.errors import MaskError
+from napari_ctlns.formats.codecs import decoded
+from napari_ctlns.formats.frames import locate
 
 _LARGEST_RATIO = 1032
 _LARGEST_EMPTY = 1 << 28
@@ -89,20 +91,16 @@ def _plain(
 def _packed(
     header: Dataset, frames: int, rows: int, columns: int, bits: int
 ) -> Callable[[int], npt.NDArray[Any]]:
-    data, size = header.PixelData, frames * rows * columns * max(bits // 8, 1)
-    if size > max(_LARGEST_RATIO * len(data), _LARGEST_EMPTY):
-        message = f"truncated pixels in a DICOM SEG: {size} bytes do not fit into {len(data)}"
+    held = Path(str(header.filename)).stat().st_size
+    size = frames * rows * columns * max(bits // 8, 1)
+    if size > max(_LARGEST_RATIO * held, _LARGEST_EMPTY):
+        message = f"truncated pixels in a DICOM SEG: {size} bytes do not fit into {held}"
         raise MaskError(f"{message}; copy it again")
-    syntax = UID(header.file_meta.TransferSyntaxUID)
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise MaskError(f"cannot unpack {syntax.name} in a DICOM SEG; export it plain") from None
+    # every picture's own header is looked at before a decoder sees it
+    found = locate(header)
 
     def frame(index: int) -> npt.NDArray[Any]:
-        pixels, _ = decoder.as_array(header, index=index, raw=True)
-        if pixels.shape != (rows, columns):
-            raise MaskError("pixels of a DICOM SEG do not fit its header; copy it again")
-        return pixels
+        words, _ = decoded(found, index)
+        return words
 
     return frame

@@ -1,12 +1,11 @@
 """DICOM SEG files as labelled planes, where their own headers say that they lie.
 
-Functional groups as in DICOM PS3.3 C.7.6.16, segments as in C.8.20. Frames may stand
-in any order, empty ones may be missing, and segments may overlap.
+Segments as in DICOM PS3.3 C.8.20. Frames may stand in any order, empty ones may be
+missing, and segments may overlap.
 """
 
 import contextlib
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,16 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
 
-from napari_ctlns.errors import MaskError
-from napari_ctlns.formats.dicom import is_dicom
+from napari_ctlns.errors import CtlnsError, MaskError
+from napari_ctlns.formats.dicom_headers import is_dicom, quiet
+from napari_ctlns.formats.seg_frames import Frame, Reference, planes_of, read_frames
 from napari_ctlns.formats.seg_pixels import frame_pixels
 from napari_ctlns.formats.seg_writing import MAKER
-from napari_ctlns.volume import Geometry, SourceSlice, direction_rows
+from napari_ctlns.volume import FloatArray, Geometry, SourceSlice
 
 _CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-_SAME_MM = 0.01
-"""Frames nearer to each other than this show the same plane."""
 _OUR_LABEL = re.compile(r"[A-Z][a-z]+ (\d{1,5})")
 
 
@@ -40,18 +40,6 @@ class Segment:
     description: str
     tracking_id: str
     tracking_uid: str
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A source image of a plane: its SOP instance, its frame or 0, and whether it lies there.
-
-    ``preserved`` is "YES", "NO" or another word of PS3.3, or empty where nothing is said.
-    """
-
-    uid: str
-    frame: int
-    preserved: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,25 +75,18 @@ class Segmentation:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    index: int
-    segment: int
-    position: npt.NDArray[np.float64]
-    references: tuple[Reference, ...]
-
-
 def is_seg(path: Path) -> bool:
-    """Whether a file is a DICOM SEG; it is read no further than that is told."""
-    if not (path.is_file() and is_dicom(path)):
+    """Whether a file is a DICOM SEG; only its head is read."""
+
+    def past_class(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        return tag > 0x00080016
+
+    if not is_dicom(path):
         return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             with path.open("rb") as file:
-                header = pydicom.filereader.read_partial(
-                    file, stop_when=lambda tag, _vr, _length: tag > 0x00080016, force=True
-                )
+                header = read_partial(file, past_class, force=True)
             return str(header.get("SOPClassUID") or "") in _CLASSES
         except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
             return False
@@ -154,11 +135,10 @@ def read_segmentation(path: Path, names: Sequence[str] = ()) -> Segmentation:
 @contextlib.contextmanager
 def _understood(path: Path) -> Iterator[None]:
     """Say in words what cannot be understood: pydicom parses a value when it is asked for."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             yield
-        except MaskError as error:
+        except CtlnsError as error:
             raise MaskError(f"{error} ({path})") from None
         except Exception as error:
             message = f"a DICOM SEG cannot be understood: {error} ({path})"
@@ -166,8 +146,7 @@ def _understood(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path, *, pixels: bool) -> Dataset:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             return pydicom.dcmread(path, force=True, stop_before_pixels=not pixels)
         except FileNotFoundError:
@@ -180,11 +159,9 @@ def _read(path: Path, *, pixels: bool) -> Dataset:
 def _segmentation(path: Path, header: Dataset, names: Sequence[str]) -> Segmentation:
     if str(header.get("SOPClassUID") or "") not in _CLASSES:
         raise MaskError("no DICOM SEG; give a segmentation")
-    groups = _groups(header)
-    frames = [_frame(header, index, item) for index, item in enumerate(groups)]
-    plane, step, thickness = _plane(header, groups)
-    normal = np.asarray(plane.direction)[:, 2]
-    of_plane, positions = _planes(frames, normal)
+    found = read_frames(header)
+    frames, plane = found.frames, found.plane
+    of_plane, positions = planes_of(frames, np.asarray(plane.direction)[:, 2])
     ours = header.get("ManufacturerModelName") == MAKER
     segments = _chosen(_segments(header, ours), names)
     labels, words = _labels(header, frames, of_plane, len(positions), segments, bool(names))
@@ -205,124 +182,14 @@ def _segmentation(path: Path, header: Dataset, names: Sequence[str]) -> Segmenta
         series_uid=_series_uid(header),
         images=tuple(str(item.get("ReferencedSOPInstanceUID") or "") for item in instances),
         patient_id=str(header.get("PatientID") or ""),
-        step=step,
-        thickness=thickness,
+        step=found.step,
+        thickness=found.thickness,
         ours=ours,
         warnings=words,
     )
 
 
-# -- frames and planes ------------------------------------------------------------
-
-
-def _groups(header: Dataset) -> list[Dataset]:
-    """Return the functional groups of each frame, those of all frames among them."""
-    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    own = list(header.get("PerFrameFunctionalGroupsSequence") or [])
-    declared = int(header.get("NumberOfFrames") or 1)
-    if declared != len(own) or not own:
-        message = f"a DICOM SEG of {declared} frames tells where {len(own)} lie"
-        raise MaskError(f"{message}; export it anew")
-    return [_merged(shared, one) for one in own]
-
-
-def _merged(shared: Dataset, own: Dataset) -> Dataset:
-    both = Dataset()
-    both.update(shared)
-    both.update(own)
-    return both
-
-
-def _macro(groups: Dataset, name: str) -> Dataset:
-    """Return the one item of a functional group, empty where there is none."""
-    return (groups.get(name) or [Dataset()])[0]
-
-
-def _frame(header: Dataset, index: int, groups: Dataset) -> _Frame:
-    place = _macro(groups, "PlanePositionSequence").get("ImagePositionPatient")
-    if place is None:
-        message = f"frame {index + 1} of a DICOM SEG does not lie in the patient"
-        raise MaskError(f"{message}; export it anew")
-    number = 0
-    if header.get("SegmentationType") != "LABELMAP":
-        named = _macro(groups, "SegmentIdentificationSequence").get("ReferencedSegmentNumber")
-        only = header.SegmentSequence[0].SegmentNumber if len(header.SegmentSequence) == 1 else None
-        if named is None and only is None:
-            raise MaskError(f"frame {index + 1} of a DICOM SEG names no segment; export it anew")
-        number = int(only if named is None else named)
-    images = _macro(groups, "DerivationImageSequence").get("SourceImageSequence") or []
-    return _Frame(index, number, _vector(place, 3), tuple(map(_reference, images)))
-
-
-def _reference(image: Dataset) -> Reference:
-    frame = image.get("ReferencedFrameNumber") or 0
-    frame = frame if isinstance(frame, int) else frame[0]
-    preserved = str(image.get("SpatialLocationsPreserved") or "")
-    return Reference(str(image.get("ReferencedSOPInstanceUID") or ""), int(frame), preserved)
-
-
-def _plane(
-    header: Dataset, groups: Sequence[Dataset]
-) -> tuple[Geometry, float | None, float | None]:
-    """Return the grid of a plane at no place yet, the step and the thickness told."""
-    turns = [
-        _vector(_macro(g, "PlaneOrientationSequence").get("ImageOrientationPatient"), 6)
-        for g in groups
-    ]
-    measures = [_macro(g, "PixelMeasuresSequence") for g in groups]
-    sizes = [_vector(m.get("PixelSpacing"), 2) for m in measures]
-    unlike = max(np.abs(np.diff(turns, axis=0)).max(initial=0), np.ptp(sizes, axis=0).max())
-    if unlike > 1e-3:
-        raise MaskError("a DICOM SEG of differing directions or pixels; export them apart")
-    x_axis, y_axis = turns[0].reshape(2, 3)
-    lengths = np.linalg.norm(x_axis), np.linalg.norm(y_axis)
-    if min(lengths) < 0.5 or abs(x_axis @ y_axis) > 1e-2 or min(sizes[0]) <= 0:
-        raise MaskError("impossible orientation or pixel spacing in a DICOM SEG; export it anew")
-    x_axis = x_axis / lengths[0]
-    # headers round: take out what is not at a right angle
-    y_axis = y_axis - (y_axis @ x_axis) * x_axis
-    y_axis = y_axis / np.linalg.norm(y_axis)
-    rows = np.stack([x_axis, y_axis, np.cross(x_axis, y_axis)], axis=1)
-    step, thickness = (
-        _length(measures[0].get(name)) for name in ("SpacingBetweenSlices", "SliceThickness")
-    )
-    shape = (1, int(header.Rows), int(header.Columns))
-    spacing = (step or thickness or 1.0, float(sizes[0][0]), float(sizes[0][1]))
-    return Geometry(shape, spacing, direction=direction_rows(rows)), step, thickness
-
-
-def _vector(values: Any, size: int) -> npt.NDArray[np.float64]:
-    vector = np.asarray([] if values is None else values, float)
-    if vector.shape != (size,) or not np.isfinite(vector).all() or np.abs(vector).max() > 1e6:
-        raise MaskError("a DICOM SEG tells no possible place in the patient; export it anew")
-    return vector
-
-
-def _length(value: Any) -> float | None:
-    length = abs(float(value)) if value not in (None, "") else 0.0
-    return length if 1e-3 <= length <= 1e3 else None
-
-
-def _planes(
-    frames: Sequence[_Frame], normal: npt.NDArray[np.float64]
-) -> tuple[list[int], list[npt.NDArray[np.float64]]]:
-    """Return the plane of each frame, and the positions of the planes along their normal."""
-    order = sorted(range(len(frames)), key=lambda k: float(frames[k].position @ normal))
-    of_plane = [0] * len(frames)
-    positions: list[npt.NDArray[np.float64]] = []
-    for k in order:
-        position = frames[k].position
-        if not positions or (position - positions[-1]) @ normal > _SAME_MM:
-            positions.append(position)
-        elif np.abs(position - positions[-1]).max() > _SAME_MM:
-            raise MaskError("frames of a DICOM SEG lie side by side (tiles); export it anew")
-        of_plane[k] = len(positions) - 1
-    return of_plane, positions
-
-
-def _slice(
-    path: Path, position: npt.NDArray[np.float64], references: tuple[Reference, ...]
-) -> SourceSlice:
+def _slice(path: Path, position: FloatArray, references: tuple[Reference, ...]) -> SourceSlice:
     x, y, z = (float(v) for v in position)
     first = references[0] if references else Reference("", 0, "")
     return SourceSlice(path, first.uid, first.frame, (x, y, z))
@@ -360,28 +227,27 @@ def _chosen(segments: tuple[Segment, ...], names: Sequence[str]) -> tuple[Segmen
     """Return the segments of these names, the k-th of them labelled k; all without names."""
     if not names:
         return segments
-    there = [segment.name for segment in segments]
-    for name in names:
-        if name not in there:
-            known = ", ".join(dict.fromkeys(there))
-            raise MaskError(f"no structure {name} in a DICOM SEG; it holds {known}")
-    wanted = {name: k for k, name in enumerate(names, 1)}
-    return tuple(
-        replace(segment, label=wanted[segment.name])
-        for segment in segments
-        if segment.name in wanted
-    )
+    there = list(dict.fromkeys(segment.name for segment in segments))
+    label: dict[str, int] = {}
+    for k, name in enumerate(names, 1):
+        alike = [other for other in there if other.casefold() == name.casefold()]
+        if not alike:
+            message = f"no structure {name!r} in a DICOM SEG"
+            raise MaskError(f"{message}; there are: {', '.join(there)}")
+        label[name if name in alike else alike[0]] = k
+    chosen = [replace(s, label=label[s.name]) for s in segments if s.name in label]
+    return tuple(sorted(chosen, key=lambda segment: segment.label))
 
 
 def _labels(
     header: Dataset,
-    frames: Sequence[_Frame],
+    frames: Sequence[Frame],
     of_plane: Sequence[int],
     planes: int,
     segments: Sequence[Segment],
     only_named: bool,
 ) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """Return labels (planes, rows, columns); where segments overlap the later one wins."""
+    """Return labels (planes, rows, columns); where segments overlap the first one stays."""
     label_of = {segment.number: segment.label for segment in segments}
     pixels = frame_pixels(header, len(frames))
     kind = str(header.get("SegmentationType") or "BINARY")
@@ -396,16 +262,20 @@ def _labels(
         for frame, k in zip(frames, of_plane, strict=True):
             labels[k] = lut[pixels.frame(frame.index)]
     else:
-        for frame, k in sorted(zip(frames, of_plane, strict=True), key=lambda f: f[0].segment):
+        turn = {segment.number: order for order, segment in enumerate(segments)}
+        for frame, k in sorted(
+            zip(frames, of_plane, strict=True),
+            key=lambda f: turn.get(f[0].segment, len(turn)),
+        ):
             label = label_of.get(frame.segment, 0 if only_named else frame.segment)
-            if not label:
-                continue
-            inside = pixels.frame(frame.index) >= pixels.threshold
-            overlap += int(np.count_nonzero(labels[k][inside]))
-            labels[k][inside] = label
+            if label:
+                inside = pixels.frame(frame.index) >= pixels.threshold
+                free = inside & (labels[k] == 0)
+                overlap += int(np.count_nonzero(inside & (labels[k] != label) & ~free))
+                labels[k][free] = label
     words = []
     if kind == "FRACTIONAL":
         words.append("a fractional segmentation: what reaches half counts as inside")
     if overlap:
-        words.append(f"segments overlap in {overlap} voxels: there the later segment counts")
+        words.append(f"segments overlap in {overlap} voxels: there the earlier one counts")
     return (labels if labels.max(initial=0) > 255 else labels.astype(np.uint8)), tuple(words)

@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom import Dataset
 from pydicom.uid import UID, generate_uid
-from pydicom.valuerep import format_number_as_ds
 
 from napari_ctlns import __version__
 from napari_ctlns.atomic import atomic_path
 from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Finding, Findings, Origin
 from napari_ctlns.formats.regridding import mask_onto_slices
+from napari_ctlns.formats.seg_source import CHOOSE, name_frames, source_images
 from napari_ctlns.volume import Geometry, Source, SourceSlice, Volume
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ _ALGORITHMS: dict[Origin, str] = {
     "hand": "MANUAL",
 }
 _SERIES_NUMBER = 1000
-_CHOOSE = "choose .nii.gz, .mha, .mhd or .nrrd"
 
 
 def series_plane(source: Source, path: Path) -> Geometry:
@@ -56,7 +54,7 @@ def series_plane(source: Source, path: Path) -> Geometry:
     """
     if not source.slices or source.plane is None:
         message = f"cannot write {path.name}: DICOM SEG needs a mask of a DICOM series"
-        raise OutputError(f"{message}; {_CHOOSE}")
+        raise OutputError(f"{message}; {CHOOSE}")
     return source.plane
 
 
@@ -95,17 +93,17 @@ def write_seg(
     """
     path = Path(path)
     if mask.kind != "mask":
-        raise OutputError(f"cannot write {path.name}: a DICOM SEG is a mask; {_CHOOSE}")
+        raise OutputError(f"cannot write {path.name}: a DICOM SEG is a mask; {CHOOSE}")
     plane = series_plane(source, path)
     own = _on_slices(mask, source.slices, plane)
     labels = _labels(own)
     with _told(path):
-        images = _source_images(source, plane)
+        images = source_images(source, plane)
         described = [_segment(n, k, findings, structure) for n, k in enumerate(labels, 1)]
         described = described or [_empty_segment(structure)]
         seg = _segmentation(_numbered(own, labels), images, described, structure)
         if source.slices[0].frame:
-            _name_frames(seg, [one.frame for one in source.slices])
+            name_frames(seg, [one.frame for one in source.slices])
         with atomic_path(path) as temporary:
             seg.save_as(temporary, enforce_file_format=True)
 
@@ -118,7 +116,7 @@ def _on_slices(mask: Volume, slices: Sequence[SourceSlice], plane: Geometry) -> 
         return mask_onto_slices(array, geometry.source, slices, plane)
     except ValueError as error:
         message = f"the mask does not lie on its DICOM series: {error}"
-        raise OutputError(f"{message}; carry it onto the scan first, or {_CHOOSE}") from error
+        raise OutputError(f"{message}; carry it onto the scan first, or {CHOOSE}") from error
 
 
 @contextlib.contextmanager
@@ -132,7 +130,7 @@ def _told(path: Path) -> Iterator[None]:
             raise
         except Exception as error:
             message = f"cannot write {path}: the headers of its scan do not allow DICOM SEG"
-            raise OutputError(f"{message} ({error}); {_CHOOSE}") from error
+            raise OutputError(f"{message} ({error}); {CHOOSE}") from error
 
 
 def _labels(mask: npt.NDArray[Any]) -> list[int]:
@@ -153,131 +151,6 @@ def _numbered(mask: npt.NDArray[Any], labels: Sequence[int]) -> npt.NDArray[Any]
     return number[mask]
 
 
-# -- the series it refers to ------------------------------------------------------
-
-
-def _source_images(source: Source, plane: Geometry) -> list[Dataset]:
-    """Return what is to be known of each source image, or of all frames of the only one."""
-    first = _first_header(source)
-    slices = source.slices
-    _complete(first, source)
-    thickness = first.get("SliceThickness") or plane.spacing[0]
-    frame_of_all = _placed(plane, float(thickness))
-    if not slices[0].frame:
-        return [_image(first, one, frame_of_all) for one in slices]
-    if len({one.uid for one in slices}) > 1:
-        raise OutputError(f"the series lies in several multi-frame files; {_CHOOSE}")
-    first.NumberOfFrames = len(slices)
-    shared = Dataset()
-    shared.PlaneOrientationSequence = [_only(frame_of_all, "ImageOrientationPatient")]
-    shared.PixelMeasuresSequence = [_only(frame_of_all, "PixelSpacing", "SliceThickness")]
-    first.SharedFunctionalGroupsSequence = [shared]
-    first.PerFrameFunctionalGroupsSequence = [_frame(one) for one in slices]
-    return [first]
-
-
-def _first_header(source: Source) -> Dataset:
-    one = source.slices[0]
-    try:
-        header = pydicom.dcmread(one.path, stop_before_pixels=True, force=True)
-        same = str(header.get("SOPInstanceUID") or "") == one.uid
-    except OSError as error:
-        message = f"the DICOM series of this mask is gone: {one.path}"
-        raise OutputError(f"{message}; put it back, or {_CHOOSE}") from error
-    except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
-        same = False
-    if not same:
-        message = f"the DICOM series of this mask has changed: {one.path}"
-        raise OutputError(f"{message}; open it again, or {_CHOOSE}")
-    # names in any alphabet, and words of ours beside them
-    header.decode()
-    header.SpecificCharacterSet = "ISO_IR 192"
-    return header
-
-
-def _complete(header: Dataset, source: Source) -> None:
-    """Give a header what every SEG has to tell, where it is missing or impossible."""
-    for name in (
-        *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
-        *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
-    ):
-        if name not in header or header[name].value is None:
-            setattr(header, name, "")
-    if header.PatientSex not in ("M", "F", "O"):
-        header.PatientSex = ""
-    for name, kind in (
-        *(("PatientBirthDate", pydicom.valuerep.DA), ("StudyDate", pydicom.valuerep.DA)),
-        ("StudyTime", pydicom.valuerep.TM),
-    ):
-        try:
-            kind(header[name].value)
-        except (ValueError, TypeError):
-            setattr(header, name, "")
-    # the same for every SEG of one series, so that they belong together
-    header.SeriesInstanceUID = source.series_uid or header.SeriesInstanceUID
-    for name in ("StudyInstanceUID", "FrameOfReferenceUID"):
-        if not header.get(name):
-            setattr(header, name, generate_uid(entropy_srcs=[name, header.SeriesInstanceUID]))
-    if not header.get("Modality"):
-        header.Modality = source.modality or "CT"
-
-
-def _placed(plane: Geometry, thickness: float) -> Dataset:
-    """Return what all slices share: how they are turned, and the size of their pixels."""
-    x_axis, y_axis, _ = np.asarray(plane.direction, float).T
-    common = Dataset()
-    common.ImageOrientationPatient = _numbers((*x_axis, *y_axis))
-    common.PixelSpacing = _numbers(plane.spacing[1:])
-    common.SliceThickness = _numbers([thickness])[0]
-    common.Rows, common.Columns = plane.shape[1:]
-    return common
-
-
-def _image(first: Dataset, one: SourceSlice, common: Dataset) -> Dataset:
-    """Return the header of one slice; the first tells of patient and study for all."""
-    image = Dataset()
-    whole = one.uid == first.SOPInstanceUID
-    names = ("SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-    for element in first if whole else map(first.data_element, names):
-        image.add(element)
-    for element in common:
-        image.add(element)
-    if "SpacingBetweenSlices" in image:
-        del image.SpacingBetweenSlices  # often wrong; the positions tell
-    image.SOPInstanceUID = one.uid
-    image.ImagePositionPatient = _numbers(one.position)
-    return image
-
-
-def _frame(one: SourceSlice) -> Dataset:
-    position, frame = Dataset(), Dataset()
-    position.ImagePositionPatient = _numbers(one.position)
-    frame.PlanePositionSequence = [position]
-    return frame
-
-
-def _only(dataset: Dataset, *names: str) -> Dataset:
-    part = Dataset()
-    for name in names:
-        part.add(dataset[name])
-    return part
-
-
-def _numbers(values: Sequence[float]) -> list[str]:
-    # adding 0.0 turns -0.0 into 0.0
-    return [format_number_as_ds(float(value) + 0.0) for value in values]
-
-
-def _name_frames(seg: Dataset, frames: Sequence[int]) -> None:
-    """Refer to frames by their numbers in the file, of which the scan may be a part."""
-    for item in seg.PerFrameFunctionalGroupsSequence:
-        image = item.DerivationImageSequence[0].SourceImageSequence[0]
-        image.ReferencedFrameNumber = frames[int(image.ReferencedFrameNumber) - 1]
-
-
-# -- what it holds ----------------------------------------------------------------
-
-
 def _segmentation(
     mask: npt.NDArray[Any],
     images: list[Dataset],
@@ -289,6 +162,7 @@ def _segmentation(
     seg: Dataset = Segmentation(
         source_images=images,
         pixel_array=mask,
+        omit_empty_frames=bool(mask.any()),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=segments,
         series_instance_uid=generate_uid(),
