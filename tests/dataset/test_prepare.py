@@ -252,10 +252,15 @@ def test_bad_input_leaves_nothing_behind(tiny_cohort: Any, spec_of: Any, tmp_pat
         ({"annotations": None, "masks": tmp_path / "none"}, "no folder"),
         ({"source": empty}, "no scans"),
         ({"source": tmp_path / "none"}, "no such file"),
-        ({"masks": cohort.masks}, "either annotations"),
-        ({"annotations": None}, "either annotations"),
+        ({"masks": cohort.masks}, "given twice"),
+        ({"annotations": None}, "what marks the nodules"),
+        ({"structures": ("Lung_L",)}, "structures are chosen in masks only"),
+        ({"annotations": None, "lidc_xml": tmp_path / "none"}, "no such folder"),
+        ({"annotations": None, "lidc_xml": empty}, "no contours of these scans"),
         ({"patients": tmp_path / "none.csv"}, "cannot read patients"),
-        ({"patients": foreign}, "lacks the column patient_id"),
+        ({"patients": foreign}, "lacks the column scan_id"),
+        ({"splits": tmp_path / "none.json"}, "cannot read splits"),
+        ({"test_subset": 9}, "no scan lies in a folder subset0"),
     ]
     for changes, words in cases:
         spec = spec_of(cohort, **changes)
