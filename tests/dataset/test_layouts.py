@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from napari_ctlns.dataset import open_dataset
+from napari_ctlns.dataset import open_dataset, prepare
 from napari_ctlns.errors import CtlnsError
-from napari_ctlns.events import Event, Log
+from napari_ctlns.events import Event, Log, Progress, ThreadControl
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import PrepareSpec
 
@@ -105,6 +105,14 @@ class TestLuna16:
         dataset = open_dataset(spec.out)
         assert dataset.card.split == {"a": "test", "b": "train", "c": "val"}
         assert "patient a has scans in several subsets" in said(events)
+
+    def test_stopped_before_the_subset_for_testing(self, luna: Path, spec_of: Any) -> None:
+        spec = spec_of(luna, test_subset=3)
+        control = ThreadControl()
+        for event in prepare(spec, control):
+            if isinstance(event, Progress) and event.done == 1:
+                control.stop()
+        assert [s.card.fold for s in open_dataset(spec.out).scans("train")] == [0]
 
     def test_one_subset(self, luna: Path, spec_of: Any, prepared: Any) -> None:
         spec = spec_of(luna / "subset1")

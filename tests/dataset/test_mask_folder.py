@@ -204,6 +204,17 @@ class TestStructures:
             assert (scan.mask() > 0).sum() == 10 * 8 * 4
         assert prepared(spec_of(tcia, tcia, structures=("Heart",)))[-1].result["new"] == 0
 
+    def test_a_former_mask_that_is_not_what_is_wanted_now_is_left_out(
+        self, tcia: Path, spec_of: Any, prepared: Any
+    ) -> None:
+        spec = spec_of(tcia, tcia, structures=("Lung_L",))
+        assert prepared(spec)[-1].result["scans"] == 2
+        both = spec_of(tcia, tcia, structures=("Lung_L", "Lung_R"))
+        assert prepared(both)[-1].result["scans"] == 1
+        assert [s.patient_id for s in open_dataset(spec.out).scans()] == ["P1"]
+        # it comes back with what is wanted of it
+        assert prepared(spec)[-1].result["scans"] == 2
+
     def test_all_structures_with_a_warning(self, tcia: Path, spec_of: Any, prepared: Any) -> None:
         spec = spec_of(tcia, tcia)
         words = said(prepared(spec))

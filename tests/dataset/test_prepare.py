@@ -167,6 +167,9 @@ def test_what_cannot_be_used_is_listed(tiny_cohort: Any, tiny_scan: Any, spec_of
     for words in ("elsewhere: no such scan", "b.mhd", "no chest CT", "same id c", "outside the"):
         assert words in why
         assert words in warnings(events)
+    # scans that are there already still have what could not be used of them
+    run(spec)
+    assert open_dataset(spec.out).card.unmatched == dataset.card.unmatched
 
 
 def test_strict_stops_at_the_first(tiny_cohort: Any, spec_of: Any) -> None:
@@ -225,6 +228,13 @@ def test_patients_from_a_table(tiny_cohort: Any, spec_of: Any, tmp_path: Path) -
     dataset = open_dataset(spec.out)
     assert [s.patient_id for s in dataset.scans()] == ["ann", "ann", "eve"]
     assert sorted(dataset.card.split.values()) == ["train", "val"]
+
+
+def test_one_patient_for_all_is_doubted(tiny_cohort: Any, spec_of: Any, tmp_path: Path) -> None:
+    table = tmp_path / "patients.csv"
+    table.write_text("scan_id,patient_id\na,anonymous\nb,anonymous\nc,anonymous\n", "utf-8")
+    words = warnings(run(spec_of(tiny_cohort(), patients=table)))
+    assert "all scans are of one patient, anonymous" in words
 
 
 def test_split_from_a_file_leaves_out_the_rest(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_ctlns.dataset import choose_mask, open_dataset
+from napari_ctlns.formats import read_scan, write_volume
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import PrepareSpec
 
@@ -139,6 +140,21 @@ def test_beside_the_slices(lidc: Path, spec_of: Any, prepared: Any, tmp_path: Pa
     xml = tmp_path / "LIDC-XML-only" / "157" / "158.xml"
     xml.rename(lidc / "LIDC-IDRI-0001" / "study" / "CT" / "158.xml")
     assert prepared(spec_of(lidc, lidc_xml=lidc))[-1].result["nodules"] == 2
+
+
+def test_scans_of_luna16_are_known_by_their_names(
+    lidc: Path, spec_of: Any, prepared: Any, tmp_path: Path
+) -> None:
+    """The same series as .mhd, which knows no slices: heights tell them."""
+    volume = read_scan(lidc / "LIDC-IDRI-0001" / "study" / "CT")
+    subset = tmp_path / "LUNA16" / "subset4"
+    subset.mkdir(parents=True)
+    write_volume(volume, subset / f"{volume.scan_id}.mhd")
+    spec = spec_of(tmp_path / "LUNA16")
+    prepared(spec)
+    (scan,) = open_dataset(spec.out).scans()
+    assert (scan.scan_id, scan.card.fold) == (volume.scan_id, 4)
+    np.testing.assert_array_equal(scan.mask(), boxes((1, square(8)), (2, FAR)))
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}")

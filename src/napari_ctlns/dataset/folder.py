@@ -95,6 +95,8 @@ class ScanCard(_Card):
         The number of the subset folder that the scan came from, as LUNA16 has them.
     ratings
         What readers said of the nodules, where they did.
+    problems
+        What was given for this scan but could not be used, and why.
     chosen
         The reader whose mask a person chose to count; empty: the one that
         preparing made count.
@@ -108,6 +110,7 @@ class ScanCard(_Card):
     fold: int | None = None
     annotations: tuple[Annotation, ...] = ()
     ratings: tuple[RatedNodule, ...] = ()
+    problems: tuple[str, ...] = ()
     ct: str = ""
     mask: str = ""
     chosen: str = ""

@@ -87,10 +87,45 @@ def split_from_file(path: Path, patients_of: Mapping[str, str]) -> dict[str, Spl
     return split
 
 
+def places_of_subsets(subsets: Collection[int], test: int) -> dict[int, Split]:
+    """Return what each subset folder is for, for validation across folds.
+
+    Parameters
+    ----------
+    subsets
+        The numbers of those that there are.
+    test
+        The one for testing. The one before it, in a circle, is for validation, the
+        others are for training.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such subset, or no other.
+    """
+    if not subsets:
+        raise DatasetError(
+            "no scan lies in a folder subset0 ... subset9; leave out --splits subsets"
+        )
+    numbers = sorted(subsets)
+    there = ", ".join(str(number) for number in numbers)
+    if test not in numbers:
+        raise DatasetError(
+            f"no scan lies in a folder subset{test}, there are {there}; "
+            f"name one of them, as in --splits subsets:{numbers[-1]}"
+        )
+    if len(numbers) == 1:
+        raise DatasetError(f"subset {there} is the only one; leave out --splits subsets")
+    places: dict[int, Split] = dict.fromkeys(numbers, "train")
+    return {**places, numbers[numbers.index(test) - 1]: "val", test: "test"}
+
+
 def split_by_subset(
-    subset_of: Mapping[str, int | None], patients_of: Mapping[str, str], test: int
+    subset_of: Mapping[str, int | None],
+    patients_of: Mapping[str, str],
+    places: Mapping[int, Split],
 ) -> dict[str, Split]:
-    """Divide patients by the subset folders of their scans, for validation across folds.
+    """Divide patients by the subset folders of their scans.
 
     Parameters
     ----------
@@ -98,55 +133,21 @@ def split_by_subset(
         The subset of each scan id there is; None: it is in none.
     patients_of
         The patient of each scan id there is.
-    test
-        The subset for testing. The one before it, in a circle, is for validation,
-        the others are for training.
+    places
+        What each subset is for.
 
     Returns
     -------
     dict
         The split of the patients who have a scan in a subset. A patient with scans in
         several is wholly where the first of test, val and train is.
-
-    Raises
-    ------
-    DatasetError
-        If there is no such subset, or no other.
     """
-    subsets = sorted({number for number in subset_of.values() if number is not None})
-    check_subset(subsets, test)
-    val = subsets[subsets.index(test) - 1]
-    places: dict[int, Split] = {val: "val", test: "test"}
     split: dict[str, Split] = {}
     for scan, number in subset_of.items():
-        if number is None:
-            continue
-        place = places.get(number, "train")
-        known = split.setdefault(patients_of[scan], place)
-        split[patients_of[scan]] = max(known, place, key=_SPLITS.index)
+        if number is not None:
+            known = split.setdefault(patients_of[scan], places[number])
+            split[patients_of[scan]] = max(known, places[number], key=_SPLITS.index)
     return split
-
-
-def check_subset(subsets: Collection[int], test: int) -> None:
-    """Refuse a subset for testing that is not there, or leaves nothing to train with.
-
-    Raises
-    ------
-    DatasetError
-        Saying which subsets there are.
-    """
-    if not subsets:
-        raise DatasetError(
-            "no scan lies in a folder subset0 ... subset9; leave out --splits subsets"
-        )
-    there = ", ".join(str(number) for number in sorted(subsets))
-    if test not in subsets:
-        raise DatasetError(
-            f"no scan lies in a folder subset{test}, there are {there}; "
-            f"name one of them, as in --splits subsets:{max(subsets)}"
-        )
-    if len(subsets) == 1:
-        raise DatasetError(f"subset {there} is the only one; leave out --splits subsets")
 
 
 def read_splits(path: Path) -> list[tuple[str, Split]]:
