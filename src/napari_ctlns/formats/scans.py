@@ -18,7 +18,14 @@ from napari_ctlns.formats.dicom import (
     read_series,
     visible_files,
 )
-from napari_ctlns.formats.images import extension, file_stem, image_layout, read_image
+from napari_ctlns.formats.images import (
+    extension,
+    file_stem,
+    image_layout,
+    read_image,
+    volumes_in,
+)
+from napari_ctlns.formats.plausible import value_warnings
 from napari_ctlns.volume import Geometry, Source, Volume
 
 _UID = re.compile(r"[0-2](\.(0|[1-9]\d*)){5,}")
@@ -44,10 +51,11 @@ def read_scan(
     Parameters
     ----------
     path
-        A .mhd, .mha, .nii, .nii.gz or .nrrd file, a folder with DICOM files at
+        A .mhd, .mha, .nii, .nii.gz, .nrrd or .nhdr file, a folder with DICOM files at
         or below it, or one DICOM file of a series in that file's folder.
     series
-        The DICOM series instance UID to choose where there are several.
+        The DICOM series instance UID to choose where there are several; of an image
+        file with several volumes, the number of one, from "1".
     strict
         Refuse what would otherwise be read with a warning.
 
@@ -65,9 +73,7 @@ def read_scan(
     path = Path(path)
     if not path.exists():
         raise ScanError(f"no such file or folder: {path}; check the name")
-    volume = _read_file(path) if _is_image(path) else _read_dicom(path, series)
-    if series is not None and series not in (volume.scan_id, volume.source.series_uid):
-        raise ScanError(f"no series {series} in {path}; it holds {volume.scan_id}")
+    volume = _read_file(path, series) if _is_image(path) else _read_dicom(path, series)
     if strict and volume.source.warnings:
         raise ScanError(f"refused, being strict: {'; '.join(volume.source.warnings)} ({path})")
     return volume
@@ -89,12 +95,21 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
     if not path.exists():
         raise ScanError(f"no such file or folder: {path}; check the name")
     if path.is_dir():
-        images = [ScanFile(p) for p in visible_files(path) if extension(p) and not is_mask_file(p)]
+        files = [p for p in visible_files(path) if extension(p) and not is_mask_file(p)]
+        images = [scan for file in files for scan in _scans_in(file)]
         found = [ScanFile(s.folder, s.uid, s.words) for s in list_series(path).series]
-        return sorted([*images, *found], key=lambda scan: (str(scan.path), scan.series or ""))
+        return sorted([*images, *found], key=lambda scan: str(scan.path))
     if _is_image(path):
-        return [ScanFile(path)]
+        return _scans_in(path)
     return [ScanFile(path.parent, _series_of_file(path, list_series(path.parent)))]
+
+
+def _scans_in(path: Path) -> list[ScanFile]:
+    """List the volumes of an image file, by their numbers where there are several."""
+    n = volumes_in(path)
+    if n == 1:
+        return [ScanFile(path)]
+    return [ScanFile(path, str(k), f"{path.name}, volume {k} of {n}") for k in range(1, n + 1)]
 
 
 def _is_image(path: Path) -> bool:
@@ -112,10 +127,10 @@ def is_mask_file(path: Path) -> bool:
     return layout.dtype.kind == "u" and not scaled
 
 
-def _read_file(path: Path) -> Volume:
-    image = read_image(path)
+def _read_file(path: Path, series: str | None) -> Volume:
+    image = read_image(path, series)
     stem = file_stem(path)
-    words = [*image.warnings, *_value_warnings(image.array)]
+    words = [*image.warnings, *value_warnings(image.array)]
     source = Source(
         path=path,
         format=image.format,
@@ -123,7 +138,7 @@ def _read_file(path: Path) -> Volume:
         series_uid=stem if _UID.fullmatch(stem) else "",
         warnings=tuple(words),
     )
-    return _oriented(image.array, image.geometry, stem, stem, source)
+    return _oriented(image.array, image.geometry, image.scan_id, stem, source)
 
 
 def _read_dicom(path: Path, series: str | None) -> Volume:
@@ -132,7 +147,7 @@ def _read_dicom(path: Path, series: str | None) -> Volume:
     if series is None and path.is_file():
         series = _series_of_file(path, contents)
     scan = read_series(choose_series(folder, contents, series))
-    words = [*scan.warnings, *_value_warnings(scan.array)]
+    words = [*scan.warnings, *value_warnings(scan.array)]
     source = Source(
         path=folder,
         format="dicom",
@@ -163,18 +178,3 @@ def _oriented(
         patient_id=patient_id,
         source=source,
     )
-
-
-def _value_warnings(array: npt.NDArray[Any]) -> list[str]:
-    """Say what of the values cannot be HU."""
-    words = []
-    low = array.min()
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(low):
-        bad = np.count_nonzero(~np.isfinite(array))
-        words.append(f"{bad} voxels are no numbers: they count as -1024 HU")
-        low = np.nanmin(array, initial=np.inf, where=np.isfinite(array))
-    if array.dtype == np.uint8:
-        words.append("not in HU: the values are 8-bit, 0 to 255")
-    elif low >= 0 and array.max() <= 1:
-        words.append("not in HU: all values lie within 0 to 1")
-    return words
