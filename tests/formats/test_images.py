@@ -21,25 +21,12 @@ def picture(dtype=np.int16):
     return image
 
 
-def same_as_simpleitk(path):
-    """Compare voxel by voxel at the same places of the patient."""
-    image = sitk.ReadImage(str(path))
-    volume = read_scan(path)
-    own = volume.geometry.source
-    assert own.shape == image.GetSize()[::-1]
-    assert own.spacing[::-1] == pytest.approx(image.GetSpacing(), abs=1e-6)
-    assert own.origin == pytest.approx(image.GetOrigin(), abs=1e-6)
-    directions = [v for row in own.direction for v in row]
-    assert directions == pytest.approx(image.GetDirection(), abs=1e-6)
-    array = volume.geometry.to_source(volume.array)
-    assert np.array_equal(array, sitk.GetArrayViewFromImage(image))
-    return volume
-
-
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.float32, np.float64])
-def test_every_format_is_read_as_simpleitk_reads_it(tmp_path, name, packed, dtype):
+def test_every_format_is_read_as_simpleitk_reads_it(
+    tmp_path, same_as_simpleitk, name, packed, dtype
+):
     sitk.WriteImage(picture(dtype), str(tmp_path / name), packed)
     volume = same_as_simpleitk(tmp_path / name)
     assert volume.array.dtype == dtype
@@ -48,7 +35,7 @@ def test_every_format_is_read_as_simpleitk_reads_it(tmp_path, name, packed, dtyp
     assert volume.kind == "ct"
 
 
-def test_real_images_are_read_as_simpleitk_reads_them(data):
+def test_real_images_are_read_as_simpleitk_reads_them(data, same_as_simpleitk):
     for name in (
         "chest-64/ct-64.nrrd",
         "chest-64/lm-64.nrrd",

@@ -65,8 +65,7 @@ def straight_grid(
 
 def is_straight(columns: npt.NDArray[np.float64], tolerance: float) -> bool:
     """Whether the columns (3, 3) are unit vectors at right angles; never for NaN."""
-    with np.errstate(all="ignore"):
-        return bool(np.abs(columns.T @ columns - np.eye(3)).max() <= tolerance)
+    return bool(np.abs(columns.T @ columns - np.eye(3)).max() <= tolerance)
 
 
 def shape_and_volumes(path: Path, size: Sequence[int]) -> tuple[tuple[int, int, int], int]:
@@ -95,16 +94,17 @@ def data_beside(path: Path, name: str) -> Path:
     ScanError
         If it lies elsewhere, links followed: a header must not make us read any file.
     """
+    data = path.parent / name
     try:
-        folder = path.parent.resolve()
-        inside = (folder / name).resolve().is_relative_to(folder)
-    except (OSError, RuntimeError, ValueError) as error:  # names no system takes, links in a ring
+        inside = data.resolve().is_relative_to(path.parent.resolve())
+        data.is_file()  # no matter whether: this raises for what cannot be a name
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a ring
         message = f"impossible name of a data file in {path}: {name[:40]!r}"
         raise ScanError(f"{message}; mend its header") from error
     if not inside:
         message = f"the data file {name} lies outside the folder of {path}; put both together"
         raise ScanError(message)
-    return path.parent / name
+    return data
 
 
 def _words(numbers: npt.ArrayLike) -> str:

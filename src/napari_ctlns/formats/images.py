@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
@@ -66,7 +67,9 @@ def image_layout(path: Path) -> Layout:
     if not known:
         raise ScanError(_why_unknown(path))
     try:
-        return _READERS[known][1](path)
+        # absurd numbers become inf and nan on the way; what comes of them is checked
+        with np.errstate(all="ignore"):
+            return _READERS[known][1](path)
     except FileNotFoundError:
         raise ScanError(f"no such file: {path}; check the name") from None
     except (OSError, ValueError, OverflowError) as error:

@@ -77,16 +77,15 @@ def nifti_grid(
 def _qform(header: Any) -> tuple[_Matrix, _Matrix]:
     """Return origin and columns in LPS of the rotation that the quaternion stands for."""
     vector = np.asarray(header["quaternion"], float)
-    with np.errstate(all="ignore"):
-        square = 1 - vector @ vector
-        if square < 1e-7:
-            # the quaternion is not quite of length 1: half a turn around the vector
-            vector = vector / np.linalg.norm(vector)
-            square = 0.0
-        b, c, d = vector
-        cross = np.array([[0, -d, c], [d, 0, -b], [-c, b, 0]])
-        # Rodrigues' formula for the unit quaternion (a, b, c, d)
-        rotation = np.eye(3) + 2 * np.sqrt(square) * cross + 2 * cross @ cross
+    square = 1 - vector @ vector
+    if square < 1e-7:
+        # the quaternion is not quite of length 1: half a turn around the vector
+        vector = vector / np.linalg.norm(vector)
+        square = 0.0
+    b, c, d = vector
+    cross = np.array([[0, -d, c], [d, 0, -b], [-c, b, 0]])
+    # Rodrigues' formula for the unit quaternion (a, b, c, d)
+    rotation = np.eye(3) + 2 * np.sqrt(square) * cross + 2 * cross @ cross
     if header["pixdim"][0] < 0:
         rotation[:, 2] *= -1
     return np.asarray(header["qoffset"], float) * _LPS, rotation * _LPS[:, None]
@@ -95,8 +94,7 @@ def _qform(header: Any) -> tuple[_Matrix, _Matrix]:
 def _sform(header: Any) -> tuple[_Matrix, _Matrix]:
     """Return origin and unit columns in LPS of the affine matrix."""
     affine = np.asarray(header["srow"], float) * _LPS[:, None]
-    with np.errstate(all="ignore"):
-        return affine[:, 3], affine[:, :3] / np.linalg.norm(affine[:, :3], axis=0)
+    return affine[:, 3], affine[:, :3] / np.linalg.norm(affine[:, :3], axis=0)
 
 
 def _is_usable(header: Any) -> bool:

@@ -14,8 +14,8 @@ _Fields = dict[str, str]
 _TO_LPS = {
     "right-anterior-superior": (-1, -1, 1),
     "ras": (-1, -1, 1),
-    "left-anterior-superior": (-1, 1, 1),
-    "las": (-1, 1, 1),
+    "left-anterior-superior": (1, -1, 1),
+    "las": (1, -1, 1),
     "left-posterior-superior": (1, 1, 1),
     "lps": (1, 1, 1),
 }
@@ -58,8 +58,7 @@ def nrrd_grid(path: Path, fields: _Fields) -> tuple[Geometry, int, tuple[str, ..
     else:
         vectors = np.array([directions[k] for k in axes], float).T
         spacing = np.linalg.norm(vectors, axis=0)
-        with np.errstate(all="ignore"):
-            columns = vectors / spacing
+        columns = vectors / spacing
         origin = np.array(_vectors(path, fields, "spaceorigin", 1, "(0,0,0)")[0], float)
     space = fields.get("space", "").lower().removesuffix("-time")
     turn = np.array(_TO_LPS.get(space, (1, 1, 1)), float)
