@@ -9,7 +9,8 @@ from typing import IO, Literal
 from isal import isal_zlib
 
 Encoding = Literal["raw", "gzip", "zlib", "bzip2"]
-DAMAGED = (EOFError, OSError, isal_zlib.error)
+_INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment] # its stub says instance
+DAMAGED = (EOFError, OSError, _INFLATE_ERROR)
 """What reading a packed stream raises where the stream is damaged."""
 
 LARGEST_RATIO = 1032
@@ -54,7 +55,7 @@ def _unpacked(file: IO[bytes], encoding: Encoding) -> Iterator[bytes]:
     if encoding in ("gzip", "zlib"):
         yield from _inflated(file, several=encoding == "gzip")
         return
-    stream: IO[bytes] = bz2.BZ2File(file) if encoding == "bzip2" else file  # type: ignore[assignment]
+    stream = bz2.BZ2File(file) if encoding == "bzip2" else file
     while chunk := stream.read(_PACKED_CHUNK):
         yield chunk
 

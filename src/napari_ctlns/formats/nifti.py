@@ -5,7 +5,7 @@ https://nifti.nimh.nih.gov/nifti-2 (nifti2.h).
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from napari_ctlns.formats.grids import shape_and_volumes
 from napari_ctlns.formats.inflating import DAMAGED, Encoding, first_bytes
 from napari_ctlns.formats.layout import Layout
 from napari_ctlns.formats.nifti_forms import nifti_grid
+
+_Order = Literal["<", ">"]
 
 TYPES = {
     2: "u1",
@@ -88,13 +90,13 @@ def nifti_layout(path: Path) -> Layout:
     )
 
 
-def _header(path: Path, encoding: Encoding) -> tuple[Any, str]:
+def _header(path: Path, encoding: Encoding) -> tuple[Any, _Order]:
     """Return the header as a record with the names of `_FIELDS`, and its byte order."""
     try:
         raw = first_bytes(path, encoding, max(_SIZES))
     except DAMAGED as error:
         raise ScanError(f"damaged data in {path}: {error}; copy the file again") from error
-    for order in "<>":
+    for order in get_args(_Order):
         for version, (size, magic) in enumerate(_SIZES.items()):
             kind = _record(version, size).newbyteorder(order)
             if len(raw) < size:

@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.grids import data_beside
-from napari_ctlns.formats.layout import Encoding, Layout
+from napari_ctlns.formats.inflating import Encoding
+from napari_ctlns.formats.layout import Layout
 from napari_ctlns.formats.nrrd_axes import nrrd_grid
 
 _NAMES = {

@@ -47,11 +47,10 @@ def _why_not_hu(array: npt.NDArray[Any], low: float, high: float) -> str:
     if low == high:
         return f"every voxel is {low:g}"
     if array.dtype.itemsize == 1:
-        ends = np.iinfo(array.dtype) if array.dtype.kind in "iu" else np.iinfo(np.uint8)
-        return f"the values are 8-bit, {ends.min} to {ends.max}"
+        return f"the values are 8-bit, {'-128 to 127' if array.dtype == np.int8 else '0 to 255'}"
     if high <= 1 and low >= -1:
-        ends = "0 to 1" if low >= 0 else "-1 to 1"
-        return f"all values lie within {ends}, as in a normalised scan"
+        within = "0 to 1" if low >= 0 else "-1 to 1"
+        return f"all values lie within {within}, as in a normalised scan"
     if low >= 0 and high <= _PICTURE:
         return "all values lie within 0 to 255, as in a picture"
     if high - low <= _NARROWEST_HU and low > -_NARROWEST_HU:
@@ -76,12 +75,16 @@ def _is_shifted(sample: npt.NDArray[np.float64]) -> bool:
 
     Padding below -1024 is left out of account.
     """
-    share = lambda a, b: float(np.mean((sample >= a) & (sample < b)))  # noqa: E731
-    return share(-1023, -150) < 1e-3 and share(-150, 300) > 0.02 and share(900, 1250) > 0.1
+    lung, air, tissue = (
+        float(np.mean((sample >= low) & (sample < high)))
+        for low, high in ((-1023, -150), (-150, 300), (900, 1250))
+    )
+    return lung < 1e-3 and air > 0.02 and tissue > 0.1
 
 
 def _sample(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Return about `_SAMPLE` of the finite values."""
     step = max(1, round((array.size / _SAMPLE) ** (1 / 3)))
     values = array[::step, ::step, ::step].astype(np.float64).ravel()
-    return values[np.isfinite(values)]
+    values = values[np.isfinite(values)]
+    return values if values.size else array[np.isfinite(array)][:_SAMPLE].astype(np.float64)
