@@ -29,7 +29,9 @@ def value_warnings(array: npt.NDArray[Any]) -> list[str]:
     list of str
         Each naming HU; empty for a chest CT, masked or cropped.
     """
-    low, high = array.min(), array.max()
+    # plane by plane: each is still in the cache when its maximum is looked for
+    ends = np.array([(plane.min(), plane.max()) for plane in array])
+    low, high = ends[:, 0].min(), ends[:, 1].max()
     words = []
     if not (np.isfinite(low) and np.isfinite(high)):
         inside = np.isfinite(array)
