@@ -5,7 +5,7 @@ header is checked, and GDCM gets a file that holds nothing but what it needs.
 """
 
 import struct
-import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,15 @@ _JPEG_KINDS = {
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 
 
-def decoded(frames: Frames, number: int) -> tuple[npt.NDArray[Any], Stored]:
+def decoded(frames: Frames, number: int, folder: Path) -> tuple[npt.NDArray[Any], Stored]:
     """Return the words (rows, columns) of a compressed frame, and how pixels lie in them.
+
+    Parameters
+    ----------
+    frames, number
+        The file, and which of its frames, from 0.
+    folder
+        For temporary files; each thread has one in it.
 
     Raises
     ------
@@ -71,7 +78,7 @@ def decoded(frames: Frames, number: int) -> tuple[npt.NDArray[Any], Stored]:
         else:
             picture = jpeg_picture(data, _JPEG_KINDS[syntax])
         _refuse_other(picture, stored)
-        return _gdcm(data, picture, syntax), _as_decoded(picture, stored)
+        return _gdcm(data, picture, syntax, folder), _as_decoded(picture, stored)
     except (ValueError, IndexError, struct.error, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1] if isinstance(error, RuntimeError) else error
         message = f"damaged pixels in {frames.path}: {syntax.name}, {reason}"
@@ -117,23 +124,25 @@ def _rle(data: bytearray, stored: Stored) -> npt.NDArray[Any]:
     return planes.view(f"<u{count}").reshape(stored.rows, stored.columns)
 
 
-def _gdcm(data: bytes | bytearray, picture: Picture, syntax: UID) -> npt.NDArray[Any]:
+def _gdcm(data: bytes | bytearray, picture: Picture, syntax: UID, folder: Path) -> npt.NDArray[Any]:
     """Return the words of a checked picture through GDCM, which reads files only."""
-    with tempfile.TemporaryDirectory(prefix="ctlns-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "frame.dcm"
-        path.write_bytes(_file(data[: picture.length], picture, syntax))
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(path))
-        words: npt.NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
+    path = folder / f"{threading.get_ident()}.dcm"
+    with path.open("wb", buffering=0) as file:
+        file.write(_before(picture, syntax))
+        file.write(memoryview(data)[: picture.length])
+        file.write(_after(picture))
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    words: npt.NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
     kind = ("i" if picture.signed else "u") + ("1" if picture.precision <= 8 else "2")
     if words.dtype != np.dtype(kind) or words.size != picture.rows * picture.columns:
         raise ValueError("unpacked otherwise than its header says")
     return words.reshape(picture.rows, picture.columns)
 
 
-def _file(data: bytes | bytearray, picture: Picture, syntax: UID) -> bytes:
-    """Return a DICOM file of one frame: PS3.10 7.1 and PS3.5 A.4."""
+def _before(picture: Picture, syntax: UID) -> bytes:
+    """Return a DICOM file of one frame up to its picture: PS3.10 7.1 and PS3.5 A.4."""
     uid = b"1.2.3"  # nobody will ever see it
     meta = b"".join(
         (
@@ -158,8 +167,6 @@ def _file(data: bytes | bytearray, picture: Picture, syntax: UID) -> bytes:
             _element(0x0028, 0x0103, b"US", _short(picture.signed)),
         )
     )
-    table, item = struct.pack("<HHI", 0xFFFE, 0xE000, 0), struct.pack("<HH", 0xFFFE, 0xE000)
-    odd = len(data) % 2
     return b"".join(
         (
             bytes(128) + b"DICM",
@@ -167,12 +174,15 @@ def _file(data: bytes | bytearray, picture: Picture, syntax: UID) -> bytes:
             meta,
             head,
             struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF),
-            table,
-            item + struct.pack("<I", len(data) + odd),
-            bytes(data) + bytes(odd),
-            struct.pack("<HHI", 0xFFFE, 0xE0DD, 0),
+            struct.pack("<HHI", 0xFFFE, 0xE000, 0),  # no offset table
+            struct.pack("<HHI", 0xFFFE, 0xE000, picture.length + picture.length % 2),
         )
     )
+
+
+def _after(picture: Picture) -> bytes:
+    """Return what follows the picture."""
+    return bytes(picture.length % 2) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
 def _short(value: int) -> bytes:

@@ -3,10 +3,13 @@
 Rescaling as in DICOM PS3.3 C.11.1 (Modality LUT Module).
 """
 
+import contextlib
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,14 +39,10 @@ def pixel_dtype(slices: Sequence[Slice]) -> np.dtype[Any]:
     ------
     ScanError
         If the files are too small for what their headers promise, so that no
-        memory is taken for it; if a slope is impossible.
+        memory is taken for it.
     """
-    for one in slices:
-        if one.slope == 0 or not np.isfinite([one.slope, one.intercept]).all():
-            message = f"impossible rescaling in {one.path}: slope {one.slope}"
-            raise ScanError(f"{message}, intercept {one.intercept}; export the scan again")
     _refuse_small_files(slices)
-    whole = all(s.slope.is_integer() and s.intercept.is_integer() for s in slices)
+    whole = all(float(v).is_integer() for one in slices for v in (one.slope, one.intercept))
     return np.dtype(np.int16 if whole else np.float32)
 
 
@@ -76,18 +75,29 @@ def fill(slices: Sequence[Slice], target: _Array) -> Iterator[int]:
     shared = {id(s.header): s.header for s in slices if count[id(s.header)] > 1}
     located = {key: locate(header) for key, header in shared.items()}
 
-    def work(k: int) -> None:
-        one = slices[k]
-        frames = located.get(id(one.header)) or locate(one.header)
-        _fill_one(one, frames, target[k])
-
     middle = len(slices) // 2
     order = [middle, *(k for k in range(len(slices)) if k != middle)]
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
-    try:
+    with (
+        tempfile.TemporaryDirectory(prefix="ctlns-", ignore_cleanup_errors=True) as folder,
+        _workers() as pool,
+    ):
+
+        def work(k: int) -> None:
+            one = slices[k]
+            frames = located.get(id(one.header)) or locate(one.header)
+            _fill_one(one, frames, target[k], Path(folder))
+
         for k, done in [(k, pool.submit(work, k)) for k in order]:
             done.result()
             yield k
+
+
+@contextlib.contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """Yield threads; work that has not begun when they are left is dropped."""
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
+    try:
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -112,14 +122,14 @@ def _refuse_small_files(slices: Sequence[Slice]) -> None:
         raise ScanError(f"{message} {promised}; copy the files again or mend their headers")
 
 
-def _fill_one(one: Slice, frames: Frames, target: _Array) -> None:
+def _fill_one(one: Slice, frames: Frames, target: _Array, folder: Path) -> None:
     number = max(one.frame - 1, 0)
     if number >= len(frames.spans):
         raise ScanError(f"no frame {one.frame} in {one.path}; export the scan again")
     if frames.native:
         words, stored = _native(frames, number), frames.stored
     else:
-        words, stored = decoded(frames, number)
+        words, stored = decoded(frames, number, folder)
     if words.shape != target.shape:
         raise ScanError(f"pixels of {one.path} do not fit its header; copy it again")
     _rescale(_values(words, stored), stored, one, target)

@@ -35,7 +35,7 @@ def slices_onto_grid(
     grid
         Parallel to the slices, in the source's own order of axes.
     outside
-        The value beyond the slices' edges.
+        The value beyond the slices' edges; between two slices beyond either's.
 
     Returns
     -------
@@ -57,6 +57,10 @@ def slices_onto_grid(
             shifted[k] = _moved(pixels[k], places[k, 1:], grid.shape[1:], outside, order=1)
         return shifted[k]
 
+    def covered(k: int) -> _Array:
+        there = np.ones(plane.shape[1:], bool)
+        return _placed(there, np.floor(places[k, 1:]).astype(int), grid.shape[1:], False)
+
     for z in range(grid.shape[0]):
         after = int(np.clip(np.searchsorted(heights, z), 1, max(len(heights) - 1, 1)))
         below, above = after - 1, min(after, len(heights) - 1)
@@ -65,6 +69,7 @@ def slices_onto_grid(
         values = on_grid(above if share == 1 else below)
         if 0 < share < 1:
             values = values * (1 - share) + on_grid(above) * share
+            values = np.where(covered(below) & covered(above), values, outside)
         result[z] = _stored(values, pixels.dtype)
     return result
 
