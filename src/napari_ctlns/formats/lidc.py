@@ -5,6 +5,7 @@ Read the XML with `read_lidc`; `find_lidc` tells which file is of which series.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,8 +89,7 @@ def lidc_consensus(reading: LidcReading, volume: Volume, share: float = 0.5) -> 
         raise MaskError(f"impossible share of readers: {share:g}; give one above 0, at most 1")
     planes, drawn, words = draw_reading(reading, volume)
     clusters = match_drawn(drawn, planes)
-    labels = _agreed(clusters, share, planes)
-    kept = set(np.unique(labels).tolist()) - {0}
+    labels, kept = _agreed(clusters, share, planes)
     lost = len(clusters) - len(kept)
     if lost:
         words = (*words, f"{lost} nodules have no voxel that enough of their readers drew")
@@ -110,23 +110,28 @@ def reader_mask(reading: LidcReading, index: int, volume: Volume) -> Volume:
         raise MaskError(f"{message}; it has {len(reading.readers)}, counted from 0")
     planes, drawn, words = draw_reading(reading, volume)
     own = [[d for d in c if d.reader == index] for c in match_drawn(drawn, planes)]
-    return _mask(_agreed(own, 1.0, planes), planes, volume, words)
+    labels, _ = _agreed(own, 1.0, planes)
+    return _mask(labels, planes, volume, words)
 
 
 def lidc_annotations(truth: LidcTruth) -> tuple[Annotation, ...]:
     """Return a row for each nodule: its centroid, and the diameter of the ball of its volume."""
     mask = truth.mask
+    index = np.argwhere(mask.array)
+    labels = mask.array[tuple(index.T)]
     rows = []
     for nodule in truth.nodules:
-        index = np.argwhere(mask.array == nodule.label)
-        x, y, z = (float(v) for v in mask.geometry.index_to_world(index.mean(axis=0)))
-        volume_mm3 = len(index) * mask.geometry.voxel_volume
+        own = index[labels == nodule.label]
+        x, y, z = (float(v) for v in mask.geometry.index_to_world(own.mean(axis=0)))
+        volume_mm3 = len(own) * mask.geometry.voxel_volume
         rows.append(Annotation(mask.scan_id, x, y, z, math.cbrt(6 * volume_mm3 / math.pi)))
     return tuple(rows)
 
 
-def _agreed(clusters: list[Cluster], share: float, planes: Planes) -> npt.NDArray[np.uint16]:
-    """Return labels (slices, rows, columns) of what enough readers drew."""
+def _agreed(
+    clusters: list[Cluster], share: float, planes: Planes
+) -> tuple[npt.NDArray[Any], set[int]]:
+    """Return labels (slices, rows, columns) of what enough readers drew, and which they are."""
     labels = np.zeros(planes.shape, np.uint8 if len(clusters) < 256 else np.uint16)
     found = [_votes(cluster) for cluster in clusters]
     voxels = np.concatenate([np.zeros(0, np.int64), *(v for v, _, _ in found)])
@@ -138,8 +143,9 @@ def _agreed(clusters: list[Cluster], share: float, planes: Planes) -> npt.NDArra
     order = np.lexsort((-label, votes, votes / np.maximum(readers, 1)))
     order = order[enough[order]]
     # of several values for one voxel the last one stays
-    labels.reshape(-1)[voxels[order]] = label[order]
-    return labels
+    flat = labels.reshape(-1)
+    flat[voxels[order]] = label[order]
+    return labels, set(flat[voxels].tolist()) - {0}
 
 
 def _votes(cluster: Cluster) -> tuple[IntArray, IntArray, int]:
@@ -162,7 +168,7 @@ def _nodule(label: int, cluster: Cluster) -> LidcNodule:
 
 
 def _mask(
-    labels: npt.NDArray[np.uint16], planes: Planes, volume: Volume, words: tuple[str, ...]
+    labels: npt.NDArray[Any], planes: Planes, volume: Volume, words: tuple[str, ...]
 ) -> Volume:
     mask = volume.mask(planes.onto(volume, labels))
     return replace(mask, source=replace(volume.source, warnings=words))

@@ -19,6 +19,8 @@ from napari_ctlns.volume import FloatArray, Volume
 IntArray = npt.NDArray[np.int64]
 _SIDE = 512
 """Rows and columns of every CT of the LIDC-IDRI."""
+_STEPS = 3
+"""From how many steps between outlines on the distance of the series' slices is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,8 @@ def draw_reading(
         raise MaskError(f"{message}; give that of {known}")
     planes = pixel_planes_of(volume)
     nodules = [(k, n) for k, reader in enumerate(reading.readers) for n in reader.nodules]
+    if not planes.uids:
+        _refuse_resampled([n for _, n in nodules], planes, reading)
     numbers = _slice_numbers([c for _, n in nodules for c in n.contours], planes, reading)
     drawn = []
     lost = cut = 0
@@ -104,29 +108,36 @@ def _slice_numbers(
         of_uid = {uid: k for k, uid in enumerate(planes.uids)}
         numbers = [of_uid.get(c.sop_uid) for c in contours]
     else:
-        numbers = _by_height(np.array([c.z_mm for c in contours]), planes, reading)
+        numbers = [_at_height(c.z_mm, planes) for c in contours]
     if contours and all(k is None for k in numbers):
         message = f"contours of other slices: none of those in {reading.path} is in the scan"
         raise MaskError(f"{message}; give the scan they were drawn on")
     return {id(c): k for c, k in zip(contours, numbers, strict=True)}
 
 
-def _by_height(z_mm: FloatArray, planes: Planes, reading: LidcReading) -> list[int | None]:
-    """Return the slice at each height, refusing slices that cannot be the series'."""
-    distance = np.abs(planes.positions[:, 2] - z_mm[:, None])
-    nearest = distance.argmin(axis=1)
-    inside = distance.min(axis=1, initial=np.inf) <= planes.step / 2
-    there = np.unique(z_mm[inside])
-    steps = np.diff(there)
-    smallest = float(steps.min()) if len(steps) else planes.step
-    off = float(distance.min(axis=1)[inside].max(initial=0.0))
-    if off > max(0.25 * planes.step, 0.1) or not 0.5 < smallest / planes.step < 1.5:
+def _at_height(z_mm: float, planes: Planes) -> int | None:
+    distance = np.abs(planes.positions[:, 2] - z_mm)
+    nearest = int(distance.argmin())
+    return nearest if distance[nearest] <= planes.step / 2 else None
+
+
+def _refuse_resampled(nodules: list[ReaderNodule], planes: Planes, reading: LidcReading) -> None:
+    """Refuse slices that are not where the contours are, or not as far apart.
+
+    Outlines follow each other from slice to slice; one may be left out, but not always.
+    """
+    heights = [np.unique([c.z_mm for c in n.contours]) for n in nodules]
+    steps = np.concatenate([np.zeros(0), *(np.diff(h) for h in heights)])
+    known = steps.min() if len(steps) >= _STEPS else planes.step
+    distance = np.abs(planes.positions[:, 2] - np.concatenate([np.zeros(0), *heights])[:, None])
+    nearest = distance.min(axis=1)
+    aside = float(nearest[nearest <= planes.step / 2].max(initial=0.0))
+    if aside > max(planes.step / 4, 0.1) or not 0.5 < known / planes.step < 1.5:
         message = f"the scan's slices are not those of {reading.path}: {planes.step:.3g} mm apart"
         raise MaskError(
-            f"{message}, the contours' {smallest:.3g} mm and up to {off:.2f} mm aside; "
+            f"{message}, the contours' {known:.3g} mm and up to {aside:.2f} mm aside; "
             "give the scan as it came, not resampled"
         )
-    return [int(k) if i else None for k, i in zip(nearest, inside, strict=True)]
 
 
 def _drawn(

@@ -107,7 +107,7 @@ def _draw(structure: Structure, label: int, labels: npt.NDArray[Any], planes: Pl
         if abs(offsets[nearest]) >= step / 2:
             continue
         used += 1
-        pixels = [planes.to_pixels(number, c)[:, :2] for c in groups[nearest]]
+        pixels = [planes.to_pixels(number, c) for c in groups[nearest]]
         drawn = polygon_pixels(pixels, planes.shape[1:])
         taken = drawn & (labels[number] != 0)
         covered += int(taken.sum())
