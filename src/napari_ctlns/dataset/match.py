@@ -15,9 +15,8 @@ _MASK_WORDS = frozenset({"mask", "masks", "seg", "segmentation", "label", "label
 
 
 def ids_of(file: ScanFile) -> frozenset[str]:
-    """Return what no other scan should be called: its series UID, or its file's stem."""
-    stem = "" if file.path.is_dir() else file_stem(file.path)
-    return frozenset(name for name in (file.series, stem) if name)
+    """Return what no other scan should be called: its series, or its file's stem."""
+    return frozenset({file.series or file_stem(file.path)})
 
 
 def names_of(file: ScanFile) -> frozenset[str]:

@@ -18,7 +18,7 @@ from napari_ctlns.formats.dicom import (
     visible_files,
 )
 from napari_ctlns.formats.dicom_scan import Partial, refuse_mended, series_parts
-from napari_ctlns.formats.images import extension, file_stem, read_image, volumes_in
+from napari_ctlns.formats.images import extension, file_stem, read_image, volume_id, volumes_in
 from napari_ctlns.formats.mask_files import is_mask_image
 from napari_ctlns.formats.plausible import value_warnings
 from napari_ctlns.volume import Source, Volume
@@ -146,7 +146,10 @@ def _scans_in(path: Path) -> list[ScanFile]:
     n = volumes_in(path)
     if n == 1:
         return [ScanFile(path)]
-    return [ScanFile(path, str(k), f"{path.name}, volume {k} of {n}") for k in range(1, n + 1)]
+    return [
+        ScanFile(path, volume_id(path, k), f"{path.name}, volume {k} of {n}")
+        for k in range(1, n + 1)
+    ]
 
 
 def _is_image(path: Path) -> bool:
