@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from napari_ctlns.formats import ScanFile
-from napari_ctlns.formats.images import file_stem
+from napari_ctlns.formats.images import extension, file_stem
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _SEPARATORS = " _.-"
@@ -21,7 +21,7 @@ def ids_of(file: ScanFile) -> frozenset[str]:
 
 def names_of(file: ScanFile) -> frozenset[str]:
     """Return what annotations, masks and tables may call a scan."""
-    folder = file.path.name if file.path.is_dir() else ""
+    folder = "" if extension(file.path) else file.path.name
     case, _ = case_and_channel(file.path)
     return ids_of(file) | {name for name in (folder, case) if name}
 
