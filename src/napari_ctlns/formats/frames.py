@@ -115,9 +115,9 @@ def locate(header: Dataset) -> Frames:
         contradicts itself.
     """
     path = Path(str(header.filename))
-    element = header.get_item(_PIXELS, keep_deferred=True)
-    if element is None:
+    if _PIXELS not in header:
         raise ScanError(f"no pixel data in {path}; give the whole CT series")
+    element = header.get_item(_PIXELS, keep_deferred=True)
     if isinstance(element, RawDataElement):
         start, undefined = element.value_tell, element.length == _UNDEFINED
     else:
