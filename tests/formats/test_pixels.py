@@ -28,8 +28,8 @@ from pydicom.uid import (
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats import read_scan
-from napari_ctlns.formats.dicom_slice import Slice
-from napari_ctlns.formats.pixels import fill, pixel_dtype
+from napari_ctlns.formats.dicom.pixels import fill, pixel_dtype
+from napari_ctlns.formats.dicom.slice import Slice
 
 packing = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("dicom_packing.py"))))
 

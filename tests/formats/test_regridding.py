@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_ctlns.formats.regridding import (
+from napari_ctlns.formats.dicom.regridding import (
     mask_onto_grid,
     mask_onto_slices,
     slice_geometry,

@@ -24,7 +24,7 @@ from napari_ctlns.formats import (
     read_scan,
     write_volume,
 )
-from napari_ctlns.formats.regridding import mask_onto_slices
+from napari_ctlns.formats.dicom.regridding import mask_onto_slices
 from napari_ctlns.formats.seg import is_seg, seg_findings, seg_series, write_seg
 
 LABELS = (1, 2, 7)

@@ -106,7 +106,7 @@ def compare(
 
 def _read(scan: Path, series: str | None, strict: bool) -> Volume:
     from napari_ctlns.formats import read_scan
-    from napari_ctlns.formats.dicom import SeveralSeriesError
+    from napari_ctlns.formats.dicom.series import SeveralSeriesError
 
     try:
         return _warned(read_scan(scan, series=series, strict=strict))

@@ -23,7 +23,7 @@ from napari_ctlns.formats import (
     referenced_series,
     structure_mask,
 )
-from napari_ctlns.formats.dicom import visible_files
+from napari_ctlns.formats.dicom.series import visible_files
 from napari_ctlns.formats.images import extension, file_stem
 from napari_ctlns.masks.components import label_components
 from napari_ctlns.volume import Volume

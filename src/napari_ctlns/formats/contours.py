@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_ctlns.formats.regridding import mask_onto_grid
+from napari_ctlns.formats.dicom.regridding import mask_onto_grid
 from napari_ctlns.volume import FloatArray, Geometry, Volume
 
 BoolArray = npt.NDArray[np.bool_]

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from napari_ctlns.errors import MaskError, ScanError
-from napari_ctlns.formats.dicom import visible_files
-from napari_ctlns.formats.dicom_headers import is_dicom
+from napari_ctlns.formats.dicom.headers import is_dicom
+from napari_ctlns.formats.dicom.series import visible_files
 from napari_ctlns.formats.images import extension, image_layout
-from napari_ctlns.formats.rtstruct_file import is_rtstruct, read_rtstruct
+from napari_ctlns.formats.rtstruct.file import is_rtstruct, read_rtstruct
 from napari_ctlns.formats.seg import is_seg, seg_series
 
 _MOST_NAMED = 6

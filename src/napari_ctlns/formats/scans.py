@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.dicom import (
+from napari_ctlns.formats.dicom.scan import Partial, refuse_mended, series_parts
+from napari_ctlns.formats.dicom.series import (
     choose_series,
     is_dicom,
     list_series,
@@ -17,7 +18,6 @@ from napari_ctlns.formats.dicom import (
     series_of_file,
     visible_files,
 )
-from napari_ctlns.formats.dicom_scan import Partial, refuse_mended, series_parts
 from napari_ctlns.formats.images import extension, file_stem, read_image, volume_id, volumes_in
 from napari_ctlns.formats.mask_files import is_mask_image
 from napari_ctlns.formats.plausible import value_warnings

@@ -15,8 +15,8 @@ from napari_ctlns.atomic import atomic_path
 from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Findings
 from napari_ctlns.formats.images import EXTENSIONS, extension, file_stem
-from napari_ctlns.formats.metaimage import TYPES as METAIMAGE_TYPES
-from napari_ctlns.formats.nrrd import TYPES as NRRD_TYPES
+from napari_ctlns.formats.images.metaimage import TYPES as METAIMAGE_TYPES
+from napari_ctlns.formats.images.nrrd import TYPES as NRRD_TYPES
 from napari_ctlns.formats.seg import SEG_EXTENSION, write_seg
 from napari_ctlns.resampling import to_sitk
 from napari_ctlns.volume import Geometry, Kind, Volume

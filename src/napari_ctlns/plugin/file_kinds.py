@@ -23,7 +23,7 @@ def kind_of(path: Path) -> Kind:
 
 def is_ours(path: Path) -> bool:
     """Whether we can read a file or something in a folder; of a large one only a part is seen."""
-    from napari_ctlns.formats.dicom import is_dicom, visible_files
+    from napari_ctlns.formats.dicom.series import is_dicom, visible_files
     from napari_ctlns.formats.images import extension
 
     if path.is_dir():

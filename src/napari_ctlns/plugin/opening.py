@@ -163,7 +163,7 @@ def _distinct(paths: Sequence[Path]) -> list[Path]:
 
 
 def _is_slice(path: Path) -> bool:
-    from napari_ctlns.formats.dicom import is_dicom
+    from napari_ctlns.formats.dicom.series import is_dicom
 
     return path.is_file() and is_dicom(path)
 

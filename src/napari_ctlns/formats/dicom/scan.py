@@ -9,12 +9,12 @@ import numpy.typing as npt
 from pydicom import Dataset
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.dicom import Series
-from napari_ctlns.formats.dicom_slice import Slice
-from napari_ctlns.formats.pixels import fill, pixel_dtype
-from napari_ctlns.formats.regridding import slices_onto_grid
-from napari_ctlns.formats.slices import Stack, stack
-from napari_ctlns.formats.stacks import scan_slices
+from napari_ctlns.formats.dicom.pixels import fill, pixel_dtype
+from napari_ctlns.formats.dicom.regridding import slices_onto_grid
+from napari_ctlns.formats.dicom.series import Series
+from napari_ctlns.formats.dicom.slice import Slice
+from napari_ctlns.formats.dicom.stacking import Stack, stack
+from napari_ctlns.formats.dicom.stacks import scan_slices
 from napari_ctlns.volume import AIR_HU, Source, SourceSlice, Volume
 
 

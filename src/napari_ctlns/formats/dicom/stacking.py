@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.dicom_slice import Slice
-from napari_ctlns.formats.even_grid import EvenGrid, even_grid
+from napari_ctlns.formats.dicom.even_grid import EvenGrid, even_grid
+from napari_ctlns.formats.dicom.slice import Slice
 from napari_ctlns.volume import FloatArray, Geometry, direction_rows
 
 SAME_MM = 1e-3

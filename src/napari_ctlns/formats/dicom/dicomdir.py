@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.dicom_headers import quiet
+from napari_ctlns.formats.dicom.headers import quiet
 
 
 def is_dicomdir(path: Path) -> bool:

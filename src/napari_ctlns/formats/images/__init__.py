@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.layout import Layout, read_voxels
-from napari_ctlns.formats.metaimage import metaimage_layout
-from napari_ctlns.formats.nifti import nifti_layout
-from napari_ctlns.formats.nrrd import nrrd_layout
+from napari_ctlns.formats.images.layout import Layout, read_voxels
+from napari_ctlns.formats.images.metaimage import metaimage_layout
+from napari_ctlns.formats.images.nifti import nifti_layout
+from napari_ctlns.formats.images.nrrd import nrrd_layout
 from napari_ctlns.volume import Geometry
 
 _READERS: dict[str, tuple[str, Callable[[Path], Layout]]] = {

@@ -16,7 +16,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import RTStructureSetStorage
 
 from napari_ctlns.errors import MaskError
-from napari_ctlns.formats.dicom_headers import is_dicom, quiet
+from napari_ctlns.formats.dicom.headers import is_dicom, quiet
 from napari_ctlns.volume import FloatArray
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "")

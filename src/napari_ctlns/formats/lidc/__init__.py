@@ -13,9 +13,9 @@ import numpy.typing as npt
 from napari_ctlns.errors import MaskError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats.contours import Planes
-from napari_ctlns.formats.lidc_drawing import IntArray, draw_reading
-from napari_ctlns.formats.lidc_matching import Cluster, match_drawn
-from napari_ctlns.formats.lidc_xml import (
+from napari_ctlns.formats.lidc.drawing import IntArray, draw_reading
+from napari_ctlns.formats.lidc.matching import Cluster, match_drawn
+from napari_ctlns.formats.lidc.xml_file import (
     RATINGS,
     LidcReading,
     find_lidc,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from napari_ctlns.errors import MaskError
 from napari_ctlns.formats.contours import Planes, planes_of, polygon_pixels
-from napari_ctlns.formats.rtstruct_file import (
+from napari_ctlns.formats.rtstruct.file import (
     Structure,
     StructureSet,
     is_rtstruct,

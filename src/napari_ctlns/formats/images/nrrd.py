@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.grids import data_beside
-from napari_ctlns.formats.inflating import Encoding
-from napari_ctlns.formats.layout import Layout
-from napari_ctlns.formats.nrrd_axes import nrrd_grid
+from napari_ctlns.formats.images.grids import data_beside
+from napari_ctlns.formats.images.inflating import Encoding
+from napari_ctlns.formats.images.layout import Layout
+from napari_ctlns.formats.images.nrrd_axes import nrrd_grid
 
 _NAMES = {
     "i1": ("signed char", "int8", "int8_t"),

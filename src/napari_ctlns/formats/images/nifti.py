@@ -10,10 +10,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.grids import shape_and_volumes
-from napari_ctlns.formats.inflating import DAMAGED, Encoding, first_bytes
-from napari_ctlns.formats.layout import Layout
-from napari_ctlns.formats.nifti_forms import nifti_grid
+from napari_ctlns.formats.images.grids import shape_and_volumes
+from napari_ctlns.formats.images.inflating import DAMAGED, Encoding, first_bytes
+from napari_ctlns.formats.images.layout import Layout
+from napari_ctlns.formats.images.nifti_forms import nifti_grid
 
 _Order = Literal["<", ">"]
 

@@ -29,13 +29,13 @@ from pydicom.uid import (
 )
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.codestreams import (
+from napari_ctlns.formats.dicom.codestreams import (
     Picture,
     codestream,
     jpeg2000_picture,
     jpeg_picture,
 )
-from napari_ctlns.formats.frames import Frames, Stored
+from napari_ctlns.formats.dicom.frames import Frames, Stored
 
 _JPEG_KINDS = {
     JPEGBaseline8Bit: (0xC0, 0xC1),

@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.encapsulation import Span, encapsulated, truncated
+from napari_ctlns.formats.dicom.encapsulation import Span, encapsulated, truncated
 
 _NATIVE = (
     ImplicitVRLittleEndian,

@@ -16,8 +16,8 @@ from pydicom import Dataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from napari_ctlns.errors import MaskError
-from napari_ctlns.formats.codecs import decoded
-from napari_ctlns.formats.frames import locate
+from napari_ctlns.formats.dicom.codecs import decoded
+from napari_ctlns.formats.dicom.frames import locate
 
 _LARGEST_RATIO = 1032
 _LARGEST_EMPTY = 1 << 28

@@ -16,8 +16,8 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
-from napari_ctlns.formats.dicom_slice import Slice, placed_slice
-from napari_ctlns.formats.enhanced import frames, is_enhanced
+from napari_ctlns.formats.dicom.enhanced import frames, is_enhanced
+from napari_ctlns.formats.dicom.slice import Slice, placed_slice
 
 Role = Literal["slices", "capture", "unplaced", "multiframe", "beside", "damaged", "other"]
 """What a file is to a scan: its slices, a secondary capture that lies in the

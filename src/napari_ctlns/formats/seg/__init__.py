@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from napari_ctlns.findings import Finding, Findings, NoduleType, Origin, new_uid
-from napari_ctlns.formats.regridding import mask_onto_grid
-from napari_ctlns.formats.seg_grid import on_own_grid, on_slices
-from napari_ctlns.formats.seg_reading import (
+from napari_ctlns.formats.dicom.regridding import mask_onto_grid
+from napari_ctlns.formats.seg.grid import on_own_grid, on_slices
+from napari_ctlns.formats.seg.reading import (
     Segment,
     Segmentation,
     is_seg,
     read_segmentation,
     read_segments,
 )
-from napari_ctlns.formats.seg_writing import SEG_EXTENSION, series_plane, write_seg
+from napari_ctlns.formats.seg.writing import SEG_EXTENSION, series_plane, write_seg
 from napari_ctlns.volume import Source, Volume
 
 __all__ = [

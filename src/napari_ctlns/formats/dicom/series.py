@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.dicom_headers import Role, is_dicom, read_slices
-from napari_ctlns.formats.dicom_slice import Slice
-from napari_ctlns.formats.dicomdir import is_dicomdir, listed_files
+from napari_ctlns.formats.dicom.dicomdir import is_dicomdir, listed_files
+from napari_ctlns.formats.dicom.headers import Role, is_dicom, read_slices
+from napari_ctlns.formats.dicom.slice import Slice
 
 __all__ = [
     "Contents",

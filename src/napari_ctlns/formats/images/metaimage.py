@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.grids import data_beside, shape_and_volumes, straight_grid
-from napari_ctlns.formats.layout import Layout
+from napari_ctlns.formats.images.grids import data_beside, shape_and_volumes, straight_grid
+from napari_ctlns.formats.images.layout import Layout
 from napari_ctlns.volume import Geometry
 
 TYPES = {

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.grids import shape_and_volumes, straight_grid
+from napari_ctlns.formats.images.grids import shape_and_volumes, straight_grid
 from napari_ctlns.volume import Geometry
 
 _Fields = dict[str, str]

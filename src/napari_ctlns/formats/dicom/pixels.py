@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.codecs import decoded
-from napari_ctlns.formats.dicom_slice import Slice
-from napari_ctlns.formats.frames import (
+from napari_ctlns.formats.dicom.codecs import decoded
+from napari_ctlns.formats.dicom.frames import (
     Frames,
     Stored,
     frame_count,
@@ -26,6 +25,7 @@ from napari_ctlns.formats.frames import (
     locate,
     stored_pixels,
 )
+from napari_ctlns.formats.dicom.slice import Slice
 
 _LARGEST_RATIO = 1032
 """Deflate packs at most so many bytes into one; real slices never come near it."""

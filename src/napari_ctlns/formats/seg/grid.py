@@ -9,9 +9,9 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 from napari_ctlns.errors import MaskError
-from napari_ctlns.formats.regridding import mask_onto_grid
-from napari_ctlns.formats.seg_frames import Reference
-from napari_ctlns.formats.seg_reading import Segmentation
+from napari_ctlns.formats.dicom.regridding import mask_onto_grid
+from napari_ctlns.formats.seg.frames import Reference
+from napari_ctlns.formats.seg.reading import Segmentation
 from napari_ctlns.volume import FloatArray, Geometry, Source, SourceSlice
 
 _Array = npt.NDArray[Any]

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from napari_ctlns.formats.contours import Planes
-from napari_ctlns.formats.lidc_drawing import Drawn, IntArray
+from napari_ctlns.formats.lidc.drawing import Drawn, IntArray
 
 _NEAR_MM = 3.0
 """Readers outlined nodules from this diameter on."""

@@ -13,7 +13,7 @@ from napari_ctlns.formats.contours import (
     pixel_planes_of,
     polygon_pixels,
 )
-from napari_ctlns.formats.lidc_xml import LidcContour, LidcReading, ReaderNodule
+from napari_ctlns.formats.lidc.xml_file import LidcContour, LidcReading, ReaderNodule
 from napari_ctlns.volume import FloatArray, Volume
 
 IntArray = npt.NDArray[np.int64]

@@ -19,10 +19,10 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
 from napari_ctlns.errors import CtlnsError, MaskError
-from napari_ctlns.formats.dicom_headers import is_dicom, quiet
-from napari_ctlns.formats.seg_frames import Frame, Reference, planes_of, read_frames
-from napari_ctlns.formats.seg_pixels import frame_pixels
-from napari_ctlns.formats.seg_writing import MAKER
+from napari_ctlns.formats.dicom.headers import is_dicom, quiet
+from napari_ctlns.formats.seg.frames import Frame, Reference, planes_of, read_frames
+from napari_ctlns.formats.seg.pixels import frame_pixels
+from napari_ctlns.formats.seg.writing import MAKER
 from napari_ctlns.volume import FloatArray, Geometry, SourceSlice
 
 _CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")

@@ -22,8 +22,8 @@ from napari_ctlns import __version__
 from napari_ctlns.atomic import atomic_path
 from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Finding, Findings, Origin
-from napari_ctlns.formats.regridding import mask_onto_slices
-from napari_ctlns.formats.seg_source import CHOOSE, name_frames, source_images
+from napari_ctlns.formats.dicom.regridding import mask_onto_slices
+from napari_ctlns.formats.seg.source import CHOOSE, name_frames, source_images
 from napari_ctlns.volume import Geometry, Source, SourceSlice, Volume
 
 if TYPE_CHECKING:

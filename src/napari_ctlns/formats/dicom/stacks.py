@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.dicom_slice import Slice
-from napari_ctlns.formats.pixels import fill, pixel_dtype
-from napari_ctlns.formats.slices import SAME_MM, in_order
+from napari_ctlns.formats.dicom.pixels import fill, pixel_dtype
+from napari_ctlns.formats.dicom.slice import Slice
+from napari_ctlns.formats.dicom.stacking import SAME_MM, in_order
 
 _CLEARLY = 2
 """A stack so many times larger than all others together is the scan."""

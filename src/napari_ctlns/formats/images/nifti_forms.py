@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.grids import is_straight, straight_grid
+from napari_ctlns.formats.images.grids import is_straight, straight_grid
 from napari_ctlns.volume import Geometry
 
 _Matrix = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.inflating import DAMAGED, LARGEST_RATIO, Encoding, fill
+from napari_ctlns.formats.images.inflating import DAMAGED, LARGEST_RATIO, Encoding, fill
 from napari_ctlns.volume import Geometry
 
 

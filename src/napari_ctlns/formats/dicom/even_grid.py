@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.regridding import ROUNDING_MM
+from napari_ctlns.formats.dicom.regridding import ROUNDING_MM
 from napari_ctlns.volume import FloatArray
 
 _LARGEST_MM = 0.1

@@ -6,7 +6,7 @@ what differs stands with each frame, and any group may be in either place.
 
 from pydicom import Dataset
 
-from napari_ctlns.formats.dicom_slice import Slice, placed_slice
+from napari_ctlns.formats.dicom.slice import Slice, placed_slice
 
 _NOTHING = Dataset()
 

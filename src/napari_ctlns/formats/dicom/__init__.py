@@ -1,0 +1,1 @@
+"""DICOM series: which there are, how their slices lie, and their pixels."""
