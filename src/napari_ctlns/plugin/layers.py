@@ -41,6 +41,11 @@ class ScanLayer:
 
 
 @dataclass(frozen=True, eq=False)
+class ComingScan:
+    """Marks the layer of a CT that is still being read: it is shown, but nobody works on it."""
+
+
+@dataclass(frozen=True, eq=False)
 class MaskLayer:
     """What a labels layer remembers: its grid, whose mask it is, and its findings."""
 
@@ -83,17 +88,32 @@ def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
     return (
         displayed(volume),
         {
-            **placed(volume.geometry),
-            "name": volume.title,
-            "rgb": False,  # napari takes a last axis of 3 or 4 for colours
-            "colormap": "gray",
-            "contrast_limits": (window.low, window.high),
-            # the thick slices by which annotations shrink must not blur the CT
-            "projection_mode": "none",
+            **_drawn(volume, window),
             "metadata": {KEY: ScanLayer(volume, display_range(volume))},
         },
         "image",
     )
+
+
+def coming_tuple(volume: Volume, window: Window) -> LayerTuple:
+    """Return a CT whose array is still being filled as layer data."""
+    return (
+        Clamped(volume.array),
+        {**_drawn(volume, window), "metadata": {KEY: ComingScan()}},
+        "image",
+    )
+
+
+def _drawn(volume: Volume, window: Window) -> dict[str, Any]:
+    return {
+        **placed(volume.geometry),
+        "name": volume.title,
+        "rgb": False,  # napari takes a last axis of 3 or 4 for colours
+        "colormap": "gray",
+        "contrast_limits": (window.low, window.high),
+        # the thick slices by which annotations shrink must not blur the CT
+        "projection_mode": "none",
+    }
 
 
 def mask_tuple(mask: Volume, name: str, findings: Findings | None = None) -> LayerTuple:
@@ -159,6 +179,30 @@ def displayed(volume: Volume) -> npt.NDArray[Any]:
     """Return the HU to show: the stored array itself where nothing lies below -1024."""
     fine = volume.array.min() >= AIR_HU  # False for NaN
     return volume.array if fine else volume.hu()
+
+
+def _from_air_up(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if array.dtype.kind == "u":
+        return array
+    # fmax, not maximum: it prefers a number to NaN
+    return np.asarray(np.fmax(array, np.asarray(AIR_HU, dtype=array.dtype)))
+
+
+class Clamped:
+    """An array that is being filled, as it is displayed: from -1024 HU up, whatever is in it.
+
+    What is asked for is copied, so a slice costs a slice and nothing is held twice.
+    """
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self._array = array
+        self.shape, self.ndim, self.dtype = array.shape, array.ndim, array.dtype
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        return _from_air_up(self._array[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[...].astype(dtype or self.dtype, copy=False)
 
 
 # -- from layers ------------------------------------------------------------------
@@ -265,6 +309,11 @@ def _annotations(
 def is_annotations(layer: Layer | None) -> bool:
     """Whether a layer holds annotations of ours."""
     return isinstance(layer, Points) and isinstance(layer.metadata.get(KEY), AnnotationLayer)
+
+
+def is_coming(layer: Layer | None) -> bool:
+    """Whether a layer shows a CT that is still being read."""
+    return isinstance(layer, Image) and isinstance(layer.metadata.get(KEY), ComingScan)
 
 
 def is_preview(layer: Layer | None) -> bool:

@@ -1,24 +1,29 @@
-"""From paths to layers: what the open buttons and the drop target do.
+"""From paths to what they hold: the job that all open buttons, drops and menus start.
 
-`reading` is a job for a thread, `show` adds what it read to the viewer. Files
-are read as `reading.read_files` reads them for napari's own menus; here one
-that cannot be read does not keep the others from opening, and a folder with
-several scans leaves the choice.
+`reading` is a job for a thread. It reads files as `reading.read_files` does for
+programs, but one that cannot be read does not keep the others from opening, a
+folder with several scans leaves the choice, a scan is told of as soon as its
+first slice is there, and annotations may come before their scan.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ctlns.errors import CtlnsError
+from napari_ctlns.errors import CtlnsError, ScanError
 from napari_ctlns.events import Control, Event, Failed, Finished, Progress, Started, Uncontrolled
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.coming import Coming
 from napari_ctlns.plugin.file_kinds import Kind, kind_of
-from napari_ctlns.plugin.project import restore
-from napari_ctlns.plugin.project_file import Project, read_project_file
-from napari_ctlns.plugin.reading import read_files
-from napari_ctlns.plugin.session import Session
+from napari_ctlns.plugin.opened import Opened
+from napari_ctlns.plugin.project_file import read_project_file
+from napari_ctlns.plugin.reading import (
+    NoScanForTableError,
+    is_mask_of_any,
+    points_on,
+    read_files,
+)
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Volume
 
@@ -26,62 +31,12 @@ if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
 
 _ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "annotations")  # what lies on scans, last
-_NOUNS = {
-    "project": ("a project", "projects"),
-    "image": ("a scan", "scans"),
-    "labels": ("a mask", "masks"),
-    "points": ("annotations", "tables of annotations"),
-}
+
+Tell = Callable[[Coming], None]
 
 
-@dataclass
-class Opened:
-    """What was read of some paths.
-
-    Attributes
-    ----------
-    window
-        The name of the window to show scans through.
-    open_scans
-        The scans that masks and annotations may lie on: those read just now, then
-        those that were open already.
-    projects
-        Whole projects.
-    layers
-        Scans, masks and annotations as layer data.
-    choices
-        The scans of folders that hold several: one is to be chosen.
-    problems
-        What could not be read, or not as it was, in words.
-    """
-
-    window: str = "lung"
-    open_scans: list[Volume] = field(default_factory=list)
-    projects: list[Project] = field(default_factory=list)
-    layers: list[of.LayerTuple] = field(default_factory=list)
-    choices: list["ScanFile"] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def anything(self) -> bool:
-        """Whether there is something to show or to choose from."""
-        return bool(self.projects or self.layers or self.choices)
-
-    def in_words(self) -> str:
-        """Say what was opened."""
-        kinds = ["project"] * len(self.projects) + [kind for _, _, kind in self.layers]
-        said = [
-            one if kinds.count(kind) == 1 else f"{kinds.count(kind)} {many}"
-            for kind, (one, many) in _NOUNS.items()
-            if kind in kinds
-        ]
-        return f"Opened {' and '.join(said)}" if said else ""
-
-    def add(self, *layers: of.LayerTuple) -> None:
-        """Add layer data; masks and annotations may lie on its scans from now on."""
-        self.layers.extend(layers)
-        read = [meta["metadata"][of.KEY].volume for _, meta, kind in layers if kind == "image"]
-        self.open_scans[:0] = read
+class _StoppedError(Exception):
+    """Somebody asked for an end."""
 
 
 def reading(
@@ -90,6 +45,8 @@ def reading(
     kind: Kind | None = None,
     window: str = "lung",
     control: Control | None = None,
+    waiting: Sequence[Path] = (),
+    tell: Tell | None = None,
 ) -> Iterator[Event]:
     """Read files and folders; a job whose result is ``value``, an `Opened`.
 
@@ -101,40 +58,59 @@ def reading(
         In any order: scans are read before what lies on them.
     open_scans
         The scans that masks and annotations may lie on beside those among the paths,
-        the likeliest first.
+        the likeliest first; none of them is read again.
     kind
         What all paths are; by default each is looked at.
     window
         The name of the window to show scans through, see `opening_window`.
+    waiting
+        Tables that were given before their scans: what is for a scan among the
+        paths, or among those open, is read; the others wait on, without a word.
+    tell
+        Called with each scan of which a first slice is there.
     """
-    control = control or Uncontrolled()
     opened = Opened(window, list(open_scans))
-    yield Started(title=f"Reading {_named(paths)}")
+    reader = _Reader(opened, control or Uncontrolled(), tell)
+    yield Started(title=f"Reading {_named([*paths, *waiting])}")
     import scipy.ndimage  # noqa: F401 - half a second, which napari's first layer would take
 
     todo = [(kind or kind_of(path), path) for path in _distinct(paths)]
     todo.sort(key=lambda one: _ORDER.index(one[0]))
-    for done, (what, path) in enumerate(todo):
-        if len(todo) > 1:
-            yield Progress(done=done, total=len(todo), unit="files")
-        try:
-            _READERS[what](path, opened, kind is not None)
-        except CtlnsError as error:
-            opened.problems.append(str(error))
-        if control.stop_requested():
-            yield Finished(stopped=True)
-            return
+    try:
+        for done, (what, path) in enumerate(todo):
+            if len(todo) > 1:
+                yield Progress(done=done, total=len(todo), unit="files")
+            try:
+                yield from reader.read(what, path, kind is not None)
+            except CtlnsError as error:
+                opened.problems.append(str(error))
+            reader.stop_if_asked()
+        for table in waiting:
+            reader.try_again(table)
+    except _StoppedError:
+        yield Finished(stopped=True)
+        return
     yield _outcome(opened)
 
 
 def reading_series(
-    scan: "ScanFile", window: str = "lung", control: Control | None = None
+    scan: "ScanFile",
+    open_scans: Sequence[Volume] = (),
+    window: str = "lung",
+    control: Control | None = None,
+    waiting: Sequence[Path] = (),
+    tell: Tell | None = None,
 ) -> Iterator[Event]:
     """Read one scan of a folder that holds several; a job with the same result."""
-    opened = Opened(window)
+    opened = Opened(window, list(open_scans))
+    reader = _Reader(opened, control or Uncontrolled(), tell)
     yield Started(title=f"Reading {scan.title or scan.path.name}")
-    _read_one(scan.path, scan.series, opened)
-    if control is not None and control.stop_requested():
+    try:
+        yield from reader.read_scan(scan.path, scan.series)
+        reader.stop_if_asked()
+        for table in waiting:
+            reader.try_again(table)
+    except _StoppedError:
         yield Finished(stopped=True)
     else:
         yield Finished(result={"value": opened})
@@ -168,85 +144,140 @@ def _is_slice(path: Path) -> bool:
     return path.is_file() and is_dicom(path)
 
 
-# -- readers, one a kind ----------------------------------------------------------
+class _Reader:
+    """Reads one path after the other into an `Opened`."""
 
+    def __init__(self, opened: Opened, control: Control, tell: Tell | None) -> None:
+        self._opened = opened
+        self._control = control
+        self._tell = tell
 
-def _read_scan(path: Path, opened: Opened, told: bool) -> None:
-    from napari_ctlns.formats import find_scans
+    def stop_if_asked(self) -> None:
+        """Raise `_StoppedError` if somebody asked for an end."""
+        if self._control.stop_requested():
+            raise _StoppedError
 
-    found = find_scans(path)
-    if len(found) > 1:
-        opened.choices.extend(found)
-    elif told and found:
-        _read_one(found[0].path, found[0].series, opened)
-    else:
-        _read_whatever(path, opened)  # which says what is in it instead of a scan
+    def read(self, kind: Kind, path: Path, told: bool) -> Iterator[Event]:
+        """Read one path; ``told`` that it is of this kind, a person insists on it."""
+        if kind == "scan":
+            yield from self._read_scans(path, told)
+        elif kind == "mask":
+            self._read_mask(path, told)
+        elif kind == "annotations":
+            self._read_annotations(path)
+        else:
+            project = read_project_file(path)
+            self._opened.projects.append(project)
+            self._opened.problems.extend(project.warnings)
 
+    # -- scans ------------------------------------------------------------------------
 
-def _read_one(path: Path, series: str | None, opened: Opened) -> None:
-    from napari_ctlns.formats import read_scan
+    def _read_scans(self, path: Path, told: bool) -> Iterator[Event]:
+        from napari_ctlns.formats import find_scans
+        from napari_ctlns.formats.dicom import visible_files
+        from napari_ctlns.formats.images import extension
 
-    volume = read_scan(path, series=series)
-    opened.add(of.scan_tuple(volume, opening_window(volume, opened.window)))
+        if path.is_dir() and any(map(extension, visible_files(path))):
+            found = find_scans(path)
+            if len(found) == 1:
+                yield from self.read_scan(found[0].path, found[0].series)
+                return
+            self._opened.choices.extend(found)
+            if found:
+                return
+        try:  # one series is by far the likeliest, and then its headers are read once only
+            yield from self.read_scan(path, None, told)
+        except ScanError:
+            found = find_scans(path) if path.is_dir() else []
+            if len(found) < 2:
+                raise
+            self._opened.choices.extend(found)
 
+    def read_scan(self, path: Path, series: str | None, told: bool = True) -> Iterator[Event]:
+        """Read one scan, and tell of it as soon as a slice of it is there."""
+        from napari_ctlns.formats.scans import scan_parts
 
-def _read_mask(path: Path, opened: Opened, told: bool) -> None:
-    from napari_ctlns.formats import read_mask_onto
-    from napari_ctlns.formats.images import file_stem
+        opened = self._opened
+        if path.is_file() and self._is_open(path, series):
+            return
+        coming: Coming | None = None
+        with contextlib.closing(scan_parts(path, series=series)) as parts:
+            while True:
+                try:
+                    part = next(parts)
+                except StopIteration as end:
+                    volume: Volume = end.value
+                    break
+                self.stop_if_asked()
+                if part.volume is not None:
+                    if coming is None:
+                        if self._is_open(part.volume.source.path, part.volume.scan_id):
+                            return
+                        coming = self._say_it_comes(part.volume)
+                    coming.volume = part.volume
+                yield Progress(done=part.done, total=part.total, unit=part.unit)
+        if coming is None and self._is_open(volume.source.path, volume.scan_id):
+            return
+        if not told and is_mask_of_any(volume, opened.open_scans):
+            self._read_mask(path, told)
+            return
+        opened.add(of.scan_tuple(volume, opening_window(volume, opened.window)))
+        if coming is not None:
+            opened.coming[volume] = coming
 
-    if not (told and opened.open_scans):
-        _read_whatever(path, opened)
-        return
-    mask = read_mask_onto(path, opened.open_scans[0])
-    opened.add(of.mask_tuple(mask, file_stem(path)))
-    opened.problems.extend(mask.source.warnings)
+    def _say_it_comes(self, volume: Volume) -> Coming:
+        coming = Coming(volume, self._opened.window)
+        if self._tell is not None:
+            self._tell(coming)
+        return coming
 
+    def _is_open(self, path: Path | None, series: str | None) -> bool:
+        """Whether a scan is open already; it is remembered that it was asked for."""
+        for volume in self._opened.open_scans:
+            place = volume.source.path
+            if path is None or place is None or place.resolve() != path.resolve():
+                continue
+            if series is None or series in (volume.scan_id, volume.source.series_uid):
+                self._opened.again.append(volume)
+                return True
+        return False
 
-def _read_annotations(path: Path, opened: Opened, _told: bool) -> None:
-    _read_whatever(path, opened)
+    # -- what lies on scans -------------------------------------------------------------
 
+    def _read_mask(self, path: Path, told: bool) -> None:
+        from napari_ctlns.formats import read_mask_onto
+        from napari_ctlns.formats.images import file_stem
 
-def _read_whatever(path: Path, opened: Opened) -> None:
-    """Read a file as napari's own menus do."""
-    found = read_files([path], open_scans=opened.open_scans, window=opened.window)
-    opened.add(*found.layers)
-    if any(kind != "image" for _, _, kind in found.layers):
-        opened.problems.extend(found.warnings)  # those of a scan stand among its facts
+        opened = self._opened
+        if told and opened.open_scans:
+            mask = read_mask_onto(path, opened.open_scans[0])
+            opened.add(of.mask_tuple(mask, file_stem(path)))
+            opened.problems.extend(mask.source.warnings)
+        else:
+            found = read_files([path], open_scans=opened.open_scans)
+            opened.add(*found.layers)
+            opened.problems.extend(found.warnings)
 
+    def _read_annotations(self, path: Path) -> None:
+        try:
+            self._place_annotations(path)
+        except NoScanForTableError as error:
+            self._opened.waiting.append(path)
+            if self._opened.open_scans:
+                self._opened.problems.append(str(error))
 
-def _read_project(path: Path, opened: Opened, _told: bool) -> None:
-    project = read_project_file(path)
-    opened.projects.append(project)
-    opened.problems.extend(project.warnings)
+    def try_again(self, path: Path) -> None:
+        """Read a table that waits, if its scan is there by now."""
+        try:
+            self._place_annotations(path)
+        except NoScanForTableError:
+            self._opened.still_waiting.append(path)
+        except CtlnsError as error:  # the file was changed meanwhile
+            self._opened.problems.append(str(error))
 
+    def _place_annotations(self, path: Path) -> None:
+        from napari_ctlns.formats import read_annotations
 
-_READERS: dict[Kind, Callable[[Path, Opened, bool], None]] = {
-    "project": _read_project,
-    "scan": _read_scan,
-    "mask": _read_mask,
-    "annotations": _read_annotations,
-}
-
-
-# -- to the viewer ----------------------------------------------------------------
-
-
-def show(session: Session, opened: Opened) -> None:
-    """Add what was read as layers."""
-    for project in opened.projects:
-        restore(session, project)
-    for data in opened.layers:
-        session.saved(session.add(data))  # its file has it
-    if any(kind == "image" for _, _, kind in opened.layers):
-        fit(session)
-
-
-def fit(session: Session) -> None:
-    """Show the middle of the scan that is worked on, whole, with a scale bar."""
-    viewer, layer = session.viewer, session.scan
-    if layer is None:
-        return
-    viewer.canvas.overlays.scale_bar.visible = True
-    middle = layer.extent.world.mean(axis=0)
-    viewer.dims.set_point(range(viewer.dims.ndim), middle)
-    viewer.reset_view()
+        scans = self._opened.open_scans
+        rows = read_annotations(path)
+        self._opened.add(*points_on(rows, path, scans[:1], scans[1:]))

@@ -15,7 +15,7 @@ import numpy as np
 from napari_ctlns.errors import AnnotationError, CtlnsError, MaskError, ScanError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.current import current_session
+from napari_ctlns.plugin.current import current_session, session_of_person
 from napari_ctlns.plugin.file_kinds import is_ours, kind_of
 from napari_ctlns.plugin.project_file import PROJECT_SUFFIX, read_project_file
 from napari_ctlns.plugin.windowing import opening_window
@@ -29,10 +29,15 @@ _MOST_NAMED = 6
 
 @dataclass(frozen=True)
 class FilesRead:
-    """What files hold, as layer data, and what had to be mended on reading them."""
+    """What files hold, as layer data, what had to be mended, and which tables wait on."""
 
     layers: tuple[of.LayerTuple, ...]
     warnings: tuple[str, ...]
+    waiting: tuple[Path, ...] = ()
+
+
+class NoScanForTableError(AnnotationError):
+    """No scan is there that a table of annotations speaks of; there may be one later."""
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
@@ -48,7 +53,10 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] 
 
 
 def read_into_viewer(path: str | list[str]) -> list[Any]:
-    """Read files for the viewer in front; a project is restored there at once.
+    """Read files for the viewer that they are opened in.
+
+    What a person drops on a window, or opens by its menus, is read beside the
+    window and added when it is there. A program gets the layers at once.
 
     Returns
     -------
@@ -58,20 +66,40 @@ def read_into_viewer(path: str | list[str]) -> list[Any]:
     Raises
     ------
     CtlnsError
-        If a file cannot be read, or annotations have no scan to lie on.
+        If a program asks and a file cannot be read.
     """
-    from napari.utils.notifications import show_warning
+    session = session_of_person()
+    if session is None:
+        return _read_at_once(_paths(path))
+    from napari_ctlns.plugin.opener import opener_of
+
+    opener_of(session).open(_paths(path), aloud=True)
+    return [(None,)]
+
+
+def _read_at_once(paths: Sequence[Path]) -> list[Any]:
+    from napari.utils.notifications import show_info, show_warning
 
     from napari_ctlns.plugin.settings import read_settings
 
     session = current_session()
-    paths = _paths(path)
     projects = [p for p in paths if p.suffix.lower() == PROJECT_SUFFIX]
-    found = read_files(
-        [p for p in paths if p not in projects],
-        open_scans=session.open_scans if session is not None else (),
-        window=read_settings().window,
-    )
+    waiting = session.waiting_tables if session is not None else []
+    try:
+        found = read_files(
+            [p for p in paths if p not in projects],
+            open_scans=session.open_scans if session is not None else (),
+            window=read_settings().window,
+            waiting=waiting,
+        )
+    except NoScanForTableError:
+        if session is None or not all(kind_of(path) == "annotations" for path in paths):
+            raise
+        # napari hands files over one by one, whatever their order
+        waiting += [path for path in paths if path not in waiting]
+        show_info(f"{', '.join(path.name for path in paths)} waits: open its scan")
+        return [(None,)]
+    waiting[:] = found.waiting
     added: list[Any] = list(found.layers)
     words = list(found.warnings)
     for place in projects:
@@ -95,6 +123,7 @@ def read_files(
     window: str = "lung",
     series: str | None = None,
     strict: bool = False,
+    waiting: Iterable[Path] = (),
 ) -> FilesRead:
     """Read scans, masks and annotations that belong together.
 
@@ -108,19 +137,24 @@ def read_files(
         The HU window of the scans, as `opening_window` names it.
     series, strict
         As for `formats.read_scan`.
+    waiting
+        Tables that were given before their scans, and wait on if these are not there yet.
 
     Raises
     ------
+    NoScanForTableError
+        If annotations have no scan to lie on.
     CtlnsError
-        If a file cannot be read, a folder holds too many scans, or annotations
-        have no scan to lie on.
+        If a file cannot be read, or a folder holds too many scans.
     """
+    from napari_ctlns.formats import read_annotations
+
     kinds = [(kind_of(path), path) for path in paths]
     tables = [path for kind, path in kinds if kind == "annotations"]
     masks = [path for kind, path in kinds if kind == "mask"]
     images = [path for kind, path in kinds if kind in ("scan", "project")]
     scans = [scan for path in images for scan in _scans(path, series, strict)]
-    signed = [s for s in scans if _is_mask_of_any(s, [*scans, *open_scans])]
+    signed = [s for s in scans if is_mask_of_any(s, [*scans, *open_scans])]
     masks += [s.source.path for s in signed if s.source.path is not None]
     scans = [s for s in scans if s not in signed]
 
@@ -129,11 +163,18 @@ def read_files(
     layers += [of.mask_tuple(mask, name) for name, mask in drawn]
     groups = (scans, open_scans[:1], open_scans[1:])
     for path in tables:
-        layers += _annotations(path, [group for group in groups if group])
+        layers += points_on(read_annotations(path), path, *groups)
+    without_scan = []
+    for path in waiting if scans else ():
+        try:
+            layers += points_on(read_annotations(path), path, scans)
+        except NoScanForTableError:
+            without_scan.append(path)
     named = [*((s.scan_id, s) for s in scans), *drawn]
     return FilesRead(
         layers=tuple(layers),
         warnings=tuple(f"{words} ({name})" for name, v in named for words in v.source.warnings),
+        waiting=tuple(without_scan if scans else waiting),
     )
 
 
@@ -158,7 +199,7 @@ def _scans(path: Path, series: str | None, strict: bool) -> list[Volume]:
     return [read_scan(scan.path, series=scan.series, strict=strict) for scan in found]
 
 
-def _is_mask_of_any(volume: Volume, scans: Sequence[Volume]) -> bool:
+def is_mask_of_any(volume: Volume, scans: Sequence[Volume]) -> bool:
     """Whether signed integers are labels: none is negative, on the grid of a scan that has HU."""
     array = volume.array
     if volume.source.format == "dicom" or not np.issubdtype(array.dtype, np.integer):
@@ -190,21 +231,27 @@ def _lies_within(one: Geometry, other: Geometry) -> bool:
     return bool(other.contains(one.index_to_world(corners.reshape(3, -1).T)).all())
 
 
-def _annotations(path: Path, groups: Sequence[Sequence[Volume]]) -> list[of.LayerTuple]:
-    """Read a table for the first group of scans that it speaks of."""
-    from napari_ctlns.formats import read_annotations
+def points_on(
+    rows: tuple[Annotation, ...], path: Path, *groups: Sequence[Volume]
+) -> list[of.LayerTuple]:
+    """Return the rows of a table as points on the first group of scans that it speaks of.
 
-    rows = read_annotations(path)
-    if not groups:
-        message = "open the scan first, or together with its annotations"
-        raise AnnotationError(f"{message}: no scan is there for {path.name} to lie on")
-    troubles = []
+    Raises
+    ------
+    NoScanForTableError
+        If it speaks of none of them.
+    """
+    trouble: AnnotationError | None = None
     for scans in groups:
         try:
-            return _points(rows, scans, path.stem)
+            if scans:
+                return _points(rows, scans, path.stem)
         except AnnotationError as error:
-            troubles.append(error)
-    raise troubles[0]
+            trouble = trouble or error
+    if trouble is not None:
+        raise NoScanForTableError(str(trouble)) from trouble
+    message = "open the scan first, or together with its annotations"
+    raise NoScanForTableError(f"{message}: no scan is there for {path.name} to lie on")
 
 
 def _points(

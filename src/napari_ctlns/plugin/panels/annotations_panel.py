@@ -24,7 +24,7 @@ from napari_ctlns.plugin.mask_preview import MaskPreview
 from napari_ctlns.plugin.saving import save_rows
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, AnnotationTable
-from napari_ctlns.plugin.views.controls import BUSY, NO_SCAN, in_a_row, set_numbers, set_ready
+from napari_ctlns.plugin.views.controls import BUSY, in_a_row, no_scan, set_numbers, set_ready
 from napari_ctlns.plugin.views.file_dialogs import ALL_FILES, ask_save_path
 from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
@@ -174,14 +174,15 @@ class AnnotationsPanel(Panel):
         self.preview.setEnabled(not why_not or self.preview.isChecked())
         self.preview.setToolTip(why_not or "See the mask while nodules are added and moved")
         busy = BUSY if self.job_bar.working else ""
-        no_scan = "" if self._session.volume is not None else NO_SCAN
-        _enable(self.load, no_scan or busy)
-        _enable(self.new, no_scan)
+        nothing = "" if self._session.volume is not None else no_scan(self._session.coming)
+        _enable(self.load, nothing or busy)
+        _enable(self.new, nothing)
         _enable(self.save, busy if self._tools.layer is not None else _NO_ROWS)
 
     def _why_not_mask(self) -> str:
         if self._tools.layer is None:
-            return _NO_ROWS if self._session.volume is not None else NO_SCAN
+            here = self._session
+            return _NO_ROWS if here.volume is not None else no_scan(here.coming)
         if self._tools.volume is None:
             return "Open the scan of these annotations first"
         if not self._tools.rows:

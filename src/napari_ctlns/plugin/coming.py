@@ -1,0 +1,130 @@
+"""A scan that is still being read: seen from its first slice on, worked on when it is whole."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Layer
+
+from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.session import Session
+from napari_ctlns.plugin.windowing import Window, opening_window
+from napari_ctlns.volume import AIR_HU, Volume
+
+_SECONDS_BETWEEN_LOOKS = 0.25
+
+
+@dataclass(eq=False)
+class Coming:
+    """A scan that a thread reads while the window shows what there is of it.
+
+    Attributes
+    ----------
+    volume
+        The scan so far, its array being filled; another one if its values turn out to
+        need another type. The thread sets it.
+    window_name
+        Of the window through which it is shown, see `opening_window`.
+    """
+
+    volume: Volume
+    window_name: str = "lung"
+
+
+class ComingLayer:
+    """The layer of a scan that is being read; all of it belongs to the thread of the window.
+
+    Parameters
+    ----------
+    session
+        Of the viewer that shows it.
+    coming
+        What is shown: its first slice is there.
+    """
+
+    def __init__(self, session: Session, coming: Coming) -> None:
+        self._session = session
+        self._coming = coming
+        self._volume = coming.volume
+        self._window = self._opening_window()
+        self._seen: npt.NDArray[Any] | None = None
+        self._looked = time.monotonic()
+        self.layer: Image = Layer.create(*of.coming_tuple(self._volume, self._window))
+        session.viewer.add_layer(self.layer)
+        show_whole(session, self.layer, _filled_slice(self._volume.array))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has taken the layer away."""
+        return self.layer in self._session.viewer.layers
+
+    def look(self) -> None:
+        """Draw what has come of the slice on show; a few times a second is enough."""
+        now = time.monotonic()
+        if now - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = now
+        if self._volume is not self._coming.volume:
+            self._volume = self._coming.volume
+            self._put(of.Clamped(self._volume.array))
+        elif self._session.viewer.dims.ndisplay == 2:  # all of it in 3D would take seconds
+            seen = self._slice_on_show()
+            if self._seen is not None and not np.array_equal(seen, self._seen):
+                self.layer.refresh()
+            self._seen = seen
+
+    def finish(self, data: of.LayerTuple) -> None:
+        """Let the layer be what was read: a scan like any other, which is worked on from now on."""
+        array, meta, _ = data
+        self._volume = meta["metadata"][of.KEY].volume
+        self.layer.metadata = meta["metadata"]
+        self._put(array)
+        if tuple(self.layer.contrast_limits) == (self._window.low, self._window.high):
+            self.layer.contrast_limits = meta["contrast_limits"]  # nobody chose another
+        self._session.adopt(self.layer)
+
+    def give_up(self) -> None:
+        """Take the layer away again."""
+        if self.is_there:
+            self._session.viewer.layers.remove(self.layer)
+
+    def _opening_window(self) -> Window:
+        return opening_window(self._volume, self._coming.window_name)
+
+    def _put(self, array: Any) -> None:
+        where = of.placed(self._volume.geometry)
+        self.layer.data = array
+        for name in ("scale", "translate"):
+            if not np.array_equal(getattr(self.layer, name), where[name]):
+                setattr(self.layer, name, where[name])
+
+    def _slice_on_show(self) -> npt.NDArray[Any]:
+        dims, shape = self._session.viewer.dims, self._volume.array.shape
+        before = dims.ndim - len(shape)  # of other layers, if any has more axes
+        place = np.rint(self.layer.world_to_data(dims.point[before:])).astype(int)
+        place = np.clip(place, 0, np.asarray(shape) - 1)
+        key = [
+            slice(None) if axis + before in dims.displayed else place[axis]
+            for axis in range(len(shape))
+        ]
+        return np.asarray(self.layer.data[tuple(key)])
+
+
+def show_whole(session: Session, layer: Image, slice_: int | None = None) -> None:
+    """Show one slice of a scan, its middle one unless told otherwise, whole, with a scale bar."""
+    viewer = session.viewer
+    viewer.canvas.overlays.scale_bar.visible = True
+    place = layer.extent.world.mean(axis=0)
+    if slice_ is not None:
+        place[0] = layer.data_to_world((slice_, 0, 0))[0]
+    viewer.dims.set_point(range(viewer.dims.ndim), place)
+    viewer.reset_view()
+
+
+def _filled_slice(array: npt.NDArray[Any]) -> int:
+    """Return the slice near the middle that is there already."""
+    middle = len(array) // 2
+    near = (k for k in (middle, middle - 1, middle + 1) if 0 <= k < len(array))
+    return next((k for k in near if (array[k] != AIR_HU).any()), middle)
