@@ -1,54 +1,26 @@
-"""DICOM series: which there are in a folder, and reading one."""
+"""DICOM series: which there are in a folder, and choosing one."""
 
-import contextlib
-import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
-import pydicom
-from pydicom import Dataset
-from pydicom.uid import MediaStorageDirectoryStorage
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.pixels import read_pixels
-from napari_ctlns.formats.slices import stack
-from napari_ctlns.volume import Geometry
+from napari_ctlns.formats.dicom_headers import Role, is_dicom, quiet, read_slices
+from napari_ctlns.formats.dicom_slice import Slice
+from napari_ctlns.formats.dicomdir import is_dicomdir, listed_files
 
-_PLACED = (
-    "SeriesInstanceUID",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-)
-_TAGS = [
-    *_PLACED,
-    "SOPInstanceUID",
-    "Modality",
-    "PatientID",
-    "SeriesDescription",
-    "ImageType",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "WindowCenter",
-    "WindowWidth",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "PixelData",
+__all__ = [
+    "Contents",
+    "Series",
+    "SeveralSeriesError",
+    "choose_series",
+    "is_dicom",
+    "list_series",
+    "listing_place",
+    "series_of_file",
+    "visible_files",
 ]
-_LATER = 4096
-"""Elements longer than this, the pixels, stay in the file until they are wanted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,86 +28,106 @@ class Series:
     """The slices of one DICOM series, in no order; pixels are still in the files."""
 
     uid: str
-    headers: tuple[Dataset, ...]
+    slices: tuple[Slice, ...]
 
     @property
     def folder(self) -> Path:
         """The deepest folder that holds all its files."""
-        parents = {Path(str(h.filename)).parent for h in self.headers}
+        parents = {one.path.parent for one in self.slices}
         common = min(parents, key=lambda p: len(p.parts))
         while not all(p.is_relative_to(common) for p in parents):
             common = common.parent
         return common
 
     @property
-    def title(self) -> str:
-        """UID, description and number of slices, for a person to choose by."""
-        return f"{self.uid} ({self.words})"
+    def description(self) -> str:
+        """What the scanner's staff called it; often empty."""
+        return " ".join(str(self.slices[0].header.get("SeriesDescription") or "").split())
+
+    @property
+    def modality(self) -> str:
+        """DICOM modality, or an empty string."""
+        return str(self.slices[0].header.get("Modality") or "")
+
+    @property
+    def size(self) -> str:
+        """Number of slices, and their rows and columns, in words."""
+        rows, columns = self.slices[0].shape
+        return f"{len(self.slices)} slices of {rows} x {columns}"
 
     @property
     def words(self) -> str:
-        """Description and number of slices."""
-        first = self.headers[0]
-        said = str(first.get("SeriesDescription") or first.get("Modality") or "no description")
-        return f"{said}, {len(self.headers)} slices"
+        """Description, modality and size."""
+        return ", ".join(word for word in (self.description, self.modality, self.size) if word)
+
+    @property
+    def title(self) -> str:
+        """UID and words, for a person to choose by."""
+        return f"{self.uid} ({self.words})"
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a folder holds: its series, and how many other DICOM files of which kinds."""
+    """What a folder holds: its series, its damaged files, and how many files of other kinds."""
 
     series: tuple[Series, ...]
-    damaged: tuple[Path, ...]
-    unplaced: int
-    multiframe: int
+    damaged: tuple[Path, ...] = ()
+    others: Counter[Role] | None = None
+
+    def count(self, role: Role) -> int:
+        """Return how many files there are of one kind."""
+        return (self.others or Counter())[role]
 
 
-@dataclass(frozen=True, eq=False)
-class Scan:
-    """One series as voxels (z, y, x) on the source's own grid, rescaled, and what it tells."""
+class SeveralSeriesError(ScanError):
+    """There are several series, and none was asked for.
 
-    array: npt.NDArray[Any]
-    geometry: Geometry
-    uid: str
-    patient_id: str
-    modality: str
-    window_hu: tuple[float, float] | None
-    warnings: tuple[str, ...]
+    Attributes
+    ----------
+    summary
+        Without the list of series.
+    series
+        Those to choose from.
+    """
 
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file begins like DICOM, with or without the preamble."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError:
-        return False
-    return head[128:] == b"DICM" or head[:4] in (b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
+    def __init__(self, place: Path, series: tuple[Series, ...]) -> None:
+        self.summary = f"{len(series)} series in {place}: choose one with --series UID"
+        self.series = series
+        super().__init__(f"{self.summary}: {'; '.join(one.title for one in series)}")
 
 
-def list_series(folder: Path) -> Contents:
+def list_series(place: Path) -> Contents:
     """Read the headers of all DICOM files at or below a folder, and group them by series.
 
-    Localizers, and files that do not lie in the patient, are left out.
+    Localizers, secondary captures, and what else does not lie in the patient are
+    left out; secondary captures count only where there are no other slices, for
+    some software saves whole scans as such.
+
+    Parameters
+    ----------
+    place
+        The folder, or a DICOMDIR: then the files that it lists.
+
+    Raises
+    ------
+    ScanError
+        If a folder may not be looked into, or a DICOMDIR is not right.
     """
-    grouped: dict[str, list[Dataset]] = {}
+    found: dict[Role, dict[str, list[Slice]]] = {"slices": {}, "capture": {}}
     damaged: list[Path] = []
-    unplaced = multiframe = 0
-    for path in filter(is_dicom, visible_files(folder)):
-        with _quiet():
-            try:
-                header = _header(path)
-                role = _role(header)
-            except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
-                role = "damaged"
-        if role == "slice":
-            grouped.setdefault(str(header.SeriesInstanceUID), []).append(header)
-        elif role == "damaged":
-            damaged.append(path)
-        multiframe += role == "multiframe"
-        unplaced += role == "unplaced"
-    series = tuple(Series(uid, tuple(headers)) for uid, headers in sorted(grouped.items()))
-    return Contents(series, tuple(damaged), unplaced, multiframe)
+    others: Counter[Role] = Counter()
+    with quiet():
+        for path in visible_files(place) if place.is_dir() else listed_files(place):
+            role, slices = read_slices(path)
+            for one in slices:
+                uid = str(one.header.SeriesInstanceUID)
+                found[role].setdefault(uid, []).append(one)
+            if role == "damaged":
+                damaged.append(path)
+            others[role] += 1
+    grouped = found["slices"] or found["capture"]
+    series = tuple(Series(uid, tuple(slices)) for uid, slices in sorted(grouped.items()))
+    return Contents(series, tuple(damaged), others)
 
 
 def visible_files(folder: Path) -> Iterator[Path]:
@@ -159,7 +151,7 @@ def visible_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def choose_series(folder: Path, contents: Contents, uid: str | None) -> Series:
+def choose_series(place: Path, contents: Contents, uid: str | None) -> Series:
     """Return the series asked for, or the only one.
 
     Raises
@@ -168,16 +160,36 @@ def choose_series(folder: Path, contents: Contents, uid: str | None) -> Series:
         If there is none, several and none is asked for, or a damaged file among them.
     """
     if not contents.series:
-        raise ScanError(_why_none(folder, contents))
-    titles = "; ".join(series.title for series in contents.series)
+        raise ScanError(_why_none(place, contents))
     if uid is None and len(contents.series) > 1:
-        message = f"{len(contents.series)} series in {folder}: choose one with --series"
-        raise ScanError(f"{message}: {titles}")
+        raise SeveralSeriesError(place, contents.series)
     for series in contents.series:
         if uid in (None, series.uid):
             _refuse_damaged(series, contents.damaged)
             return series
-    raise ScanError(f"no series {uid} in {folder}; there is {titles}")
+    titles = "; ".join(series.title for series in contents.series)
+    raise ScanError(f"no series {uid} in {place}; there is {titles}")
+
+
+def listing_place(path: Path) -> Path:
+    """Return where to look for the series of a path: a folder or a DICOMDIR."""
+    return path if path.is_dir() or is_dicomdir(path) else path.parent
+
+
+def series_of_file(path: Path, contents: Contents) -> str:
+    """Return the UID of the series that a file belongs to.
+
+    Raises
+    ------
+    ScanError
+        If it is no slice of any.
+    """
+    for series in contents.series:
+        if any(one.path == path for one in series.slices):
+            return series.uid
+    if read_slices(path)[0] == "multiframe":
+        raise ScanError(_unplaced_frames(path))
+    raise ScanError(f"not a slice of a scan: {path}; give the folder of a CT series")
 
 
 def _refuse_damaged(series: Series, damaged: tuple[Path, ...]) -> None:
@@ -188,104 +200,20 @@ def _refuse_damaged(series: Series, damaged: tuple[Path, ...]) -> None:
         raise ScanError(f"{message}; copy it again, or remove it if it is not part of the scan")
 
 
-def read_series(series: Series) -> Scan:
-    """Read one series.
-
-    Raises
-    ------
-    ScanError
-        If its slices do not make a straight, even stack, or lack pixels.
-    """
-    place = f"(series {series.uid} in {series.folder})"
-    with _quiet():
-        try:
-            return _read(series)
-        except ScanError as error:
-            raise ScanError(f"{error} {place}") from None
-        except Exception as error:  # pydicom parses a value only when it is asked for
-            message = f"a DICOM header cannot be understood: {error}; export the scan again"
-            raise ScanError(f"{message} {place}") from error
-
-
-def _read(series: Series) -> Scan:
-    headers, copies = _without_copies(series.headers)
-    ordered = stack(headers)
-    array = read_pixels(ordered.headers, ordered.geometry.shape)
-    first = ordered.headers[0]
-    modality = str(first.get("Modality") or "")
-    words = [*ordered.warnings, *copies]
-    if modality != "CT":
-        words.insert(0, f"not a CT: the modality is {modality or 'not told'}, no HU")
-    return Scan(
-        array=array,
-        geometry=ordered.geometry,
-        uid=series.uid,
-        patient_id=str(first.get("PatientID") or ""),
-        modality=modality,
-        window_hu=_window(first),
-        warnings=tuple(words),
-    )
-
-
-def _why_none(folder: Path, contents: Contents) -> str:
-    if contents.multiframe:
-        return f"multi-frame DICOM in {folder}; export it as one file a slice, or as .mha"
-    if contents.unplaced:
-        message = f"no slices in {folder}: its {contents.unplaced} DICOM files are localizers"
-        return f"{message} or have no position in the patient; give the CT series"
+def _why_none(place: Path, contents: Contents) -> str:
+    if contents.count("multiframe"):
+        return _unplaced_frames(place)
+    if contents.count("unplaced"):
+        message = f"no slices in {place}: its {contents.count('unplaced')} DICOM files"
+        return f"{message} are localizers or have no position in the patient; give the CT series"
     if contents.damaged:
-        return f"damaged DICOM files in {folder}; copy them again"
-    return f"no DICOM series in {folder}; give a folder of DICOM files or an image file"
+        return f"damaged DICOM files in {place}; copy them again"
+    if contents.count("beside"):
+        message = f"no slices in {place}: its {contents.count('beside')} DICOM files"
+        return f"{message} are contours, masks or reports; give the CT series they belong to"
+    return f"no DICOM series in {place}; give a folder of DICOM files or an image file"
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep pydicom from warning of every value that bends the standard: scanners do daily."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _header(path: Path) -> Dataset:
-    """Read what is needed of a DICOM file, but not its pixels."""
-    return pydicom.dcmread(path, defer_size=_LATER, specific_tags=list(_TAGS), force=True)
-
-
-def _role(header: Dataset) -> Literal["slice", "multiframe", "unplaced", "damaged"]:
-    """Tell what a file is to a scan; raises anything if a value cannot be parsed."""
-    if "SeriesInstanceUID" not in header:
-        # pydicom loses all of a file that ends early; only a DICOMDIR has no series
-        kind = header.file_meta.get("MediaStorageSOPClassUID")
-        return "unplaced" if kind == MediaStorageDirectoryStorage else "damaged"
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        return "multiframe"
-    kinds = [str(kind).upper() for kind in header.get("ImageType") or []]
-    if "LOCALIZER" in kinds or any(header.get(name) in (None, "") for name in _PLACED):
-        return "unplaced"
-    sizes = {"PixelSpacing": 2, "ImagePositionPatient": 3, "ImageOrientationPatient": 6}
-    for name, size in sizes.items():
-        values = np.asarray(header[name].value, float)
-        if values.shape != (size,) or not np.isfinite(values).all():
-            return "damaged"
-    possible = min(header.Rows, header.Columns, *header.PixelSpacing) > 0
-    return "slice" if possible else "damaged"
-
-
-def _without_copies(headers: tuple[Dataset, ...]) -> tuple[list[Dataset], list[str]]:
-    """Leave out files that hold the same SOP instance as one before."""
-    unique = {str(h.get("SOPInstanceUID") or h.filename): h for h in reversed(headers)}
-    count = len(headers) - len(unique)
-    words = [f"{count} files are copies of others and were left out"] if count else []
-    return list(unique.values()), words
-
-
-def _window(header: Dataset) -> tuple[float, float] | None:
-    """Return (low, high) that the header proposes first, if it proposes any."""
-    try:
-        centre, width = (
-            float(np.atleast_1d(np.asarray(header.get(name), dtype=object)).ravel()[0])
-            for name in ("WindowCenter", "WindowWidth")
-        )
-    except (TypeError, ValueError, IndexError):
-        return None
-    return (centre - width / 2, centre + width / 2) if width > 0 else None
+def _unplaced_frames(place: Path) -> str:
+    message = f"multi-frame DICOM without slice positions in {place}"
+    return f"{message}; export it as one file a slice, or as .mha"

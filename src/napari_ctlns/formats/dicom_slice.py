@@ -1,7 +1,9 @@
 """One slice of a DICOM series, be it a file of its own or a frame of a larger one."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 
@@ -54,3 +56,71 @@ class Slice:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return int(self.header.Rows), int(self.header.Columns)
+
+
+def placed_slice(
+    header: Dataset,
+    frame: int,
+    *,
+    position: Dataset,
+    orientation: Dataset,
+    measures: Dataset,
+    rescale: Dataset,
+) -> Slice:
+    """Return a slice from the parts of a header that place and rescale it.
+
+    In a classic file all parts are the header itself; in an enhanced one they
+    are items of functional groups.
+
+    Raises
+    ------
+    ValueError, TypeError, AttributeError
+        If a value is missing, or impossible.
+    """
+    x, y, z = numbers(position.ImagePositionPatient, 3)
+    xx, xy, xz, yx, yy, yz = numbers(orientation.ImageOrientationPatient, 6)
+    between_rows, between_columns = numbers(measures.PixelSpacing, 2)
+    if min(header.Rows, header.Columns, between_rows, between_columns) <= 0:
+        raise ValueError("a slice without extent")
+    # some scanners count the distance between slices backwards
+    far = abs(number(measures.get("SpacingBetweenSlices"), 0))
+    thick = abs(number(measures.get("SliceThickness"), 0))
+    slope = number(rescale.get("RescaleSlope"), 1)
+    if slope == 0:
+        raise ValueError("a rescale slope of zero")
+    return Slice(
+        header=header,
+        frame=frame,
+        position=(x, y, z),
+        x_axis=(xx, xy, xz),
+        y_axis=(yx, yy, yz),
+        spacing=(between_rows, between_columns),
+        slope=slope,
+        intercept=number(rescale.get("RescaleIntercept"), 0),
+        thickness=far or thick or None,
+    )
+
+
+def number(value: Any, missing: float) -> float:
+    """Return an optional value of a header as a number.
+
+    Raises
+    ------
+    ValueError
+        If it is there but no finite number.
+    """
+    return missing if value in (None, "") else numbers([value], 1)[0]
+
+
+def numbers(values: Any, count: int) -> list[float]:
+    """Return so many values of a header as numbers.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer, or one is not finite.
+    """
+    found = [float(value) for value in values]
+    if len(found) != count or not all(math.isfinite(value) for value in found):
+        raise ValueError(f"{found} are not {count} numbers")
+    return found

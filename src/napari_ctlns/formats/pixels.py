@@ -3,67 +3,67 @@
 Rescaling as in DICOM PS3.3 C.11.1 (Modality LUT Module).
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 import SimpleITK as sitk
 from pydicom import Dataset
+from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_ctlns.errors import ScanError
+from napari_ctlns.formats.dicom_slice import Slice
 from napari_ctlns.formats.layout import rescaled
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 
 
-def read_pixels(headers: tuple[Dataset, ...], shape: tuple[int, int, int]) -> npt.NDArray[Any]:
-    """Return the rescaled pixels (z, y, x) of slices, in the order given.
+def pixel_dtype(slices: Sequence[Slice]) -> np.dtype[Any]:
+    """Return int16 where all slopes and intercepts are whole, else float32."""
+    whole = all(one.slope.is_integer() and one.intercept.is_integer() for one in slices)
+    return np.dtype(np.int16 if whole else np.float32)
 
-    The result is int16 where the values fit, else int32; float32 where a slope
-    or intercept has a fraction.
+
+def fill(slices: Sequence[Slice], target: npt.NDArray[Any]) -> Iterator[int]:
+    """Write the rescaled pixels of slice k into ``target[k]``, and yield k after each.
+
+    The middle slice comes first, so that it can be shown.
 
     Raises
     ------
     ScanError
         If pixels are missing, too few, damaged, or cannot be unpacked.
+    OverflowError
+        If a value does not fit an integer ``target``.
     """
-    whole = all(all(v.is_integer() for v in _rescale(h)) for h in headers)
-    array = np.empty(shape, np.int16 if whole else np.float32)
-    for index, header in enumerate(headers):
-        pixels = _pixels(header)
-        if pixels.shape != shape[1:]:
-            raise ScanError(f"pixels of {header.filename} do not fit its header; copy it again")
-        if whole and not np.can_cast(pixels.dtype, array.dtype):
-            # one slice out of range makes the whole scan wider, seldom and once
-            array = array.astype(np.result_type(array.dtype, pixels.dtype))
-        array[index] = pixels
-    return array
+    middle = len(slices) // 2
+    for k in [middle, *(k for k in range(len(slices)) if k != middle)]:
+        one = slices[k]
+        pixels = _pixels(one)
+        if pixels.shape != target.shape[1:]:
+            raise ScanError(f"pixels of {one.path} do not fit its header; copy it again")
+        if target.dtype.kind == "i":
+            limits = np.iinfo(target.dtype)
+            if pixels.min() < limits.min or pixels.max() > limits.max:
+                raise OverflowError(f"values of {one.path} do not fit {target.dtype}")
+        target[k] = pixels
+        yield k
 
 
-def _rescale(header: Dataset) -> tuple[float, float]:
-    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
-    return (
-        1.0 if slope in (None, "") else float(slope),
-        0.0 if intercept in (None, "") else float(intercept),
-    )
-
-
-def _pixels(header: Dataset) -> npt.NDArray[Any]:
-    """Return one slice (y, x), rescaled: int16 or int32 where slope and intercept are whole."""
+def _pixels(one: Slice) -> npt.NDArray[Any]:
+    """Return one slice (y, x), rescaled."""
+    header = one.header
     if "PixelData" not in header:
-        raise ScanError(f"no pixel data in {header.filename}; give the whole CT series")
+        raise ScanError(f"no pixel data in {one.path}; give the whole CT series")
     syntax = header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
-    plain = syntax in _NATIVE and header.BitsAllocated == 16
+    plain = syntax in _NATIVE and header.BitsAllocated == 16 and not one.frame
     plain = plain and header.get("HighBit", header.BitsStored - 1) == header.BitsStored - 1
-    stored = _plain_pixels(header) if plain else _decoded_pixels(header)
+    stored = _plain_pixels(header) if plain else _decoded_pixels(one)
     if stored is None:
         return _gdcm_pixels(header)
-    slope, intercept = _rescale(header)
-    if stored.dtype == np.uint16 and (slope, intercept) == (1, 0):
-        return stored.astype(np.int16 if stored.max() <= 32767 else np.int32)
-    return rescaled(stored, slope, intercept)
+    return rescaled(stored, one.slope, one.intercept)
 
 
 def _plain_pixels(header: Dataset) -> npt.NDArray[Any]:
@@ -81,14 +81,14 @@ def _plain_pixels(header: Dataset) -> npt.NDArray[Any]:
     return (pixels << unused) >> unused if unused else pixels
 
 
-def _decoded_pixels(header: Dataset) -> npt.NDArray[Any] | None:
+def _decoded_pixels(one: Slice) -> npt.NDArray[Any] | None:
     """Return pixels through pydicom's decoders, or None where it has none."""
     try:
-        return pydicom.dcmread(str(header.filename), force=True).pixel_array
+        return pixel_array(one.path, index=max(one.frame - 1, 0), raw=True)
     except (NotImplementedError, RuntimeError):
         return None
     except Exception as error:
-        message = f"damaged pixels in {header.filename}: {error}; copy the file again"
+        message = f"damaged pixels in {one.path}: {error}; copy the file again"
         raise ScanError(message) from error
 
 

@@ -2,7 +2,8 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.dicom import (
-    Contents,
     choose_series,
     is_dicom,
     list_series,
-    read_series,
+    listing_place,
+    series_of_file,
     visible_files,
 )
+from napari_ctlns.formats.dicom_scan import Partial, refuse_mended, series_parts
 from napari_ctlns.formats.images import extension, file_stem, image_layout, read_image
-from napari_ctlns.volume import Geometry, Source, Volume
+from napari_ctlns.volume import Source, Volume
+
+__all__ = ["Partial", "ScanFile", "find_scans", "is_mask_file", "read_scan", "scan_parts"]
 
 _UID = re.compile(r"[0-2](\.(0|[1-9]\d*)){5,}")
 
@@ -62,14 +66,49 @@ def read_scan(
     ScanError
         If it cannot be read, or not rightly.
     """
+    parts = scan_parts(path, series=series, strict=strict)
+    while True:
+        try:
+            next(parts)
+        except StopIteration as finished:
+            volume: Volume = finished.value
+            return volume
+
+
+def scan_parts(
+    path: str | os.PathLike[str], *, series: str | None = None, strict: bool = False
+) -> Generator[Partial, None, Volume]:
+    """Read a CT scan as `read_scan` does, and show it while it is read.
+
+    Yields
+    ------
+    Partial
+        After each slice of a DICOM series. The first one holds the middle slice of
+        a straight, even series; a resampled one is not shown before its end.
+        Image files come at once, and yield nothing.
+
+    Returns
+    -------
+    Volume
+        As `read_scan` returns it.
+
+    Raises
+    ------
+    ScanError
+        If it cannot be read, or not rightly.
+    """
     path = Path(path)
     if not path.exists():
         raise ScanError(f"no such file or folder: {path}; check the name")
-    volume = _read_file(path) if _is_image(path) else _read_dicom(path, series)
+    if _is_image(path):
+        volume = _read_file(path)
+    else:
+        volume = yield from _dicom_parts(path, series, strict)
+    volume = _with_value_warnings(volume)
     if series is not None and series not in (volume.scan_id, volume.source.series_uid):
         raise ScanError(f"no series {series} in {path}; it holds {volume.scan_id}")
-    if strict and volume.source.warnings:
-        raise ScanError(f"refused, being strict: {'; '.join(volume.source.warnings)} ({path})")
+    if strict:
+        refuse_mended(volume.source)
     return volume
 
 
@@ -94,7 +133,12 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
         return sorted([*images, *found], key=lambda scan: (str(scan.path), scan.series or ""))
     if _is_image(path):
         return [ScanFile(path)]
-    return [ScanFile(path.parent, _series_of_file(path, list_series(path.parent)))]
+    place = listing_place(path)
+    contents = list_series(place)
+    if place == path:  # a DICOMDIR: its folder may hold more than it lists
+        return [ScanFile(path, s.uid, s.words) for s in contents.series]
+    uid = series_of_file(path, contents)
+    return [ScanFile(place, s.uid, s.words) for s in contents.series if s.uid == uid]
 
 
 def _is_image(path: Path) -> bool:
@@ -115,54 +159,31 @@ def is_mask_file(path: Path) -> bool:
 def _read_file(path: Path) -> Volume:
     image = read_image(path)
     stem = file_stem(path)
-    words = [*image.warnings, *_value_warnings(image.array)]
     source = Source(
         path=path,
         format=image.format,
         # LUNA16 names its files by series
         series_uid=stem if _UID.fullmatch(stem) else "",
-        warnings=tuple(words),
+        warnings=image.warnings,
     )
-    return _oriented(image.array, image.geometry, stem, stem, source)
+    geometry = image.geometry.oriented()
+    # contiguous, because every step after this runs along the axes
+    array = np.ascontiguousarray(geometry.from_source(image.array))
+    return Volume(array, geometry, "ct", stem, stem, source)
 
 
-def _read_dicom(path: Path, series: str | None) -> Volume:
-    folder = path if path.is_dir() else path.parent
-    contents = list_series(folder)
-    if series is None and path.is_file():
-        series = _series_of_file(path, contents)
-    scan = read_series(choose_series(folder, contents, series))
-    words = [*scan.warnings, *_value_warnings(scan.array)]
-    source = Source(
-        path=folder,
-        format="dicom",
-        series_uid=scan.uid,
-        modality=scan.modality,
-        window_hu=scan.window_hu,
-        warnings=tuple(words),
-    )
-    return _oriented(scan.array, scan.geometry, scan.uid, scan.patient_id or scan.uid, source)
+def _dicom_parts(path: Path, series: str | None, strict: bool) -> Generator[Partial, None, Volume]:
+    place = listing_place(path)
+    contents = list_series(place)
+    if series is None and place != path:
+        series = series_of_file(path, contents)
+    chosen = choose_series(place, contents, series)
+    return (yield from series_parts(chosen, place, strict))
 
 
-def _series_of_file(path: Path, contents: Contents) -> str:
-    for series in contents.series:
-        if any(Path(str(h.filename)).name == path.name for h in series.headers):
-            return series.uid
-    raise ScanError(f"not a slice of a scan: {path}; give the folder of a CT series")
-
-
-def _oriented(
-    array: npt.NDArray[Any], own: Geometry, scan_id: str, patient_id: str, source: Source
-) -> Volume:
-    geometry = own.oriented()
-    return Volume(
-        # contiguous, because every step after this runs along the axes
-        array=np.ascontiguousarray(geometry.from_source(array)),
-        geometry=geometry,
-        scan_id=scan_id,
-        patient_id=patient_id,
-        source=source,
-    )
+def _with_value_warnings(volume: Volume) -> Volume:
+    words = (*volume.source.warnings, *_value_warnings(volume.array))
+    return replace(volume, source=replace(volume.source, warnings=words))
 
 
 def _value_warnings(array: npt.NDArray[Any]) -> list[str]:

@@ -4,13 +4,13 @@ Positions and orientations as in DICOM PS3.3 C.7.6.2 (Image Plane Module).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset
 
 from napari_ctlns.errors import ScanError
+from napari_ctlns.formats.dicom_slice import Slice
 from napari_ctlns.volume import Geometry, direction_rows
 
 _SAME_MM = 1e-3
@@ -23,14 +23,15 @@ _LARGEST_MM = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Slices in order along their normal, and the grid that they make."""
+    """Slices in order along their normal, the grid that they make, and that of the first alone."""
 
-    headers: tuple[Dataset, ...]
+    slices: tuple[Slice, ...]
     geometry: Geometry
+    plane: Geometry
     warnings: tuple[str, ...]
 
 
-def stack(headers: Sequence[Dataset]) -> Stack:
+def stack(slices: Sequence[Slice]) -> Stack:
     """Sort slices along their normal and return the grid that they make.
 
     Raises
@@ -39,47 +40,48 @@ def stack(headers: Sequence[Dataset]) -> Stack:
         If the slices differ in size or orientation, share a position, are
         tilted against the stack, or are not evenly spaced.
     """
-    first = headers[0]
-    _refuse_unlike(headers)
+    first = slices[0]
+    _refuse_unlike(slices)
     x_axis, y_axis = _axes(first)
     normal = np.cross(x_axis, y_axis)
-    positions = np.array([h.ImagePositionPatient for h in headers], float)
+    positions = np.array([one.position for one in slices])
     # each slice's own place decides, never its file name or instance number
     order = np.argsort(positions @ normal, kind="stable")
     positions = positions[order]
     step, warnings = _step(positions, normal, first)
-    row_spacing, column_spacing = (float(s) for s in first.PixelSpacing)
+    row_spacing, column_spacing = first.spacing
     rows = np.stack([x_axis, y_axis, normal], axis=1)
     x, y, z = (float(p) for p in positions[0])
     geometry = Geometry(
-        shape=(len(headers), int(first.Rows), int(first.Columns)),
+        shape=(len(slices), *first.shape),
         spacing=(step, row_spacing, column_spacing),
         origin=(x, y, z),
         direction=direction_rows(rows),
     )
-    return Stack(tuple(headers[i] for i in order), geometry, warnings)
+    plane = replace(geometry, shape=(1, *first.shape))
+    return Stack(tuple(slices[i] for i in order), geometry, plane, warnings)
 
 
-def _refuse_unlike(headers: Sequence[Dataset]) -> None:
-    first = headers[0]
-    if first.get("SamplesPerPixel", 1) != 1:
+def _refuse_unlike(slices: Sequence[Slice]) -> None:
+    if slices[0].header.get("SamplesPerPixel", 1) != 1:
         raise ScanError("a colour series, not a scan; give a CT with one value a voxel")
-    sizes = sorted({(int(h.Rows), int(h.Columns)) for h in headers})
+    sizes = sorted({one.shape for one in slices})
     if len(sizes) > 1:
         words = ", ".join(f"{rows} x {columns}" for rows, columns in sizes)
         raise ScanError(f"slices of differing sizes ({words}); keep those of one size")
-    for name, words, tolerance in (
-        ("PixelSpacing", "pixel spacings", 1e-4),
-        ("ImageOrientationPatient", "orientations", 1e-3),
+    spacings = np.array([one.spacing for one in slices])
+    orientations = np.array([one.x_axis + one.y_axis for one in slices])
+    for values, words, tolerance in (
+        (spacings, "pixel spacings", 1e-4),
+        (orientations, "orientations", 1e-3),
     ):
-        values = np.array([h[name].value for h in headers], float)
         if np.abs(values - values[0]).max() > tolerance:
             raise ScanError(f"slices of differing {words}; keep those of one kind")
 
 
-def _axes(header: Dataset) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _axes(one: Slice) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the patient directions of a slice's columns (x) and rows (y), orthonormal."""
-    x_axis, y_axis = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
+    x_axis, y_axis = np.array(one.x_axis), np.array(one.y_axis)
     lengths = np.linalg.norm(x_axis), np.linalg.norm(y_axis)
     if min(lengths) < 0.5 or abs(x_axis @ y_axis) > 1e-2:
         raise ScanError("impossible slice orientation in the DICOM header; export the scan again")
@@ -90,7 +92,7 @@ def _axes(header: Dataset) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
 
 
 def _step(
-    positions: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], first: Dataset
+    positions: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], first: Slice
 ) -> tuple[float, tuple[str, ...]]:
     """Return the distance between slices; ``positions`` (n, 3) are sorted along ``normal``."""
     if len(positions) == 1:
@@ -107,12 +109,10 @@ def _step(
     return step, ()
 
 
-def _single_step(header: Dataset) -> tuple[float, tuple[str, ...]]:
-    for name in ("SpacingBetweenSlices", "SliceThickness"):
-        value = header.get(name)
-        if value and abs(float(value)) > 0:
-            return abs(float(value)), ("one slice only: its thickness is taken as spacing",)
-    raise ScanError("one slice of unknown thickness; give the whole series")
+def _single_step(one: Slice) -> tuple[float, tuple[str, ...]]:
+    if one.thickness is None:
+        raise ScanError("one slice of unknown thickness; give the whole series")
+    return one.thickness, ("one slice only: its thickness is taken as spacing",)
 
 
 def _refuse_shared(along: npt.NDArray[np.float64]) -> None:

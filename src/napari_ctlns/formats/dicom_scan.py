@@ -1,0 +1,137 @@
+"""Reading one DICOM series as a volume, slice after slice."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+
+from napari_ctlns.errors import ScanError
+from napari_ctlns.formats.dicom import Series
+from napari_ctlns.formats.dicom_headers import quiet
+from napari_ctlns.formats.dicom_slice import Slice
+from napari_ctlns.formats.pixels import fill, pixel_dtype
+from napari_ctlns.formats.slices import Stack, stack
+from napari_ctlns.volume import AIR_HU, Source, SourceSlice, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """How far the reading of a scan has come.
+
+    Attributes
+    ----------
+    done, total
+        How many of how many ``unit`` have been read.
+    unit
+        ``"slices"``.
+    volume
+        The scan so far; its array is the one that is being filled, and holds -1024
+        where nothing has been read yet. None while there is none to show. Where
+        values turn out larger than first thought, another volume takes its place.
+    """
+
+    done: int
+    total: int
+    unit: str
+    volume: Volume | None
+
+
+def series_parts(
+    series: Series, place: Path, strict: bool = False
+) -> Generator[Partial, None, Volume]:
+    """Read one series; return its volume, and yield it while it fills.
+
+    Raises
+    ------
+    ScanError
+        If its slices do not make a stack, or lack pixels; where ``strict``, if
+        something had to be mended.
+    """
+    where = f"(series {series.uid} in {series.folder})"
+    with quiet():
+        try:
+            return (yield from _parts(series, place, strict))
+        except ScanError as error:
+            raise ScanError(f"{error} {where}") from None
+        except Exception as error:  # pydicom parses a value only when it is asked for
+            message = f"a DICOM header cannot be understood: {error}; export the scan again"
+            raise ScanError(f"{message} {where}") from error
+
+
+def refuse_mended(source: Source) -> None:
+    """Refuse a scan that was mended on reading.
+
+    Raises
+    ------
+    ScanError
+        If there are warnings.
+    """
+    if source.warnings:
+        raise ScanError(f"refused, being strict: {'; '.join(source.warnings)} ({source.path})")
+
+
+def _parts(series: Series, place: Path, strict: bool) -> Generator[Partial, None, Volume]:
+    slices, copies = _without_copies(series.slices)
+    ordered = stack(slices)
+    words = [*ordered.warnings, *copies]
+    if series.modality != "CT":
+        words.insert(0, f"not a CT: the modality is {series.modality or 'not told'}, no HU")
+    first = ordered.slices[0].header
+    patient = str(first.get("PatientID") or "")
+    source = Source(
+        path=place,
+        format="dicom",
+        series_uid=series.uid,
+        modality=series.modality,
+        window_hu=_window(first),
+        warnings=tuple(words),
+        slices=tuple(SourceSlice(o.path, o.uid, o.frame, o.position) for o in ordered.slices),
+        plane=ordered.plane,
+    )
+    if strict:  # before the pixels are read
+        refuse_mended(source)
+    geometry = ordered.geometry.oriented()
+
+    def empty(dtype: npt.DTypeLike) -> Volume:
+        array = np.full(geometry.shape, AIR_HU, dtype)
+        return Volume(array, geometry, "ct", series.uid, patient or series.uid, source)
+
+    dtype = pixel_dtype(ordered.slices)
+    try:
+        return (yield from _filled(empty(dtype), ordered))
+    except OverflowError:
+        if dtype == np.int32:
+            raise
+    # one value out of range makes the whole scan wider, seldom and once
+    return (yield from _filled(empty(np.int32), ordered))
+
+
+def _filled(volume: Volume, ordered: Stack) -> Generator[Partial, None, Volume]:
+    # into the volume's own array, run as the source ran: no second copy is made
+    target = volume.geometry.to_source(volume.array)
+    for done, _ in enumerate(fill(ordered.slices, target), start=1):
+        yield Partial(done, len(ordered.slices), "slices", volume)
+    return volume
+
+
+def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], list[str]]:
+    """Leave out what holds the same SOP instance as one before."""
+    unique = {(one.uid or str(one.path), one.frame): one for one in reversed(slices)}
+    count = len(slices) - len(unique)
+    words = [f"{count} files are copies of others and were left out"] if count else []
+    return list(unique.values()), words
+
+
+def _window(header: Dataset) -> tuple[float, float] | None:
+    """Return (low, high) that the header proposes first, if it proposes any."""
+    try:
+        centre, width = (
+            float(np.atleast_1d(np.asarray(header.get(name), dtype=object)).ravel()[0])
+            for name in ("WindowCenter", "WindowWidth")
+        )
+    except (TypeError, ValueError, IndexError):
+        return None
+    return (centre - width / 2, centre + width / 2) if width > 0 else None
