@@ -13,7 +13,9 @@ from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import ScanFile, write_annotations, write_volume
 from napari_ctlns.plugin.file_kinds import Kind, kind_of
 from napari_ctlns.plugin.layers import annotations_of_layer
-from napari_ctlns.plugin.opening import Opened, reading, reading_series, show
+from napari_ctlns.plugin.opened import Opened
+from napari_ctlns.plugin.opener import show
+from napari_ctlns.plugin.opening import reading, reading_series
 from napari_ctlns.plugin.project import save_project
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.volume import Geometry, Volume
@@ -161,10 +163,43 @@ def test_what_cannot_be_read_does_not_keep_the_rest_from_opening(files: dict[str
     assert "annotations of other series only" in opened.problems[1]
 
 
-def test_annotations_on_no_scan_are_refused_in_words(files: dict[str, Path]) -> None:
-    event = last(reading([files["annotations"]]))
-    assert isinstance(event, Failed)
-    assert event.message.startswith("open the scan first")
+def test_annotations_without_their_scan_wait_for_it(files: dict[str, Path]) -> None:
+    table = files["annotations"]
+    opened = opened_of(reading([table]))
+    assert (opened.layers, opened.waiting, opened.problems) == ([], [table], [])
+    assert opened.in_words() == "annotations.csv waits: open its scan"
+    opened = opened_of(reading([files["foreign"]], waiting=[table]))
+    assert (opened.waiting, opened.still_waiting) == ([files["foreign"]], [table])
+    assert opened.in_words() == "others.csv waits: open its scan"
+    opened = opened_of(reading([files["scan"]], waiting=[files["foreign"], table]))
+    assert [kind for _, _, kind in opened.layers] == ["image", "points"]
+    assert (opened.waiting, opened.still_waiting) == ([], [files["foreign"]])
+    assert opened.in_words() == "Opened a scan and annotations"
+
+
+def test_a_table_that_waits_and_is_changed_is_a_problem(files: dict[str, Path]) -> None:
+    files["foreign"].write_text("no header of ours", "utf-8")
+    opened = opened_of(reading([files["scan"]], waiting=[files["foreign"]]))
+    assert opened.still_waiting == []
+    assert opened.problems[0].startswith("missing columns")
+
+
+def test_a_scan_that_is_open_is_not_read_again(files: dict[str, Path]) -> None:
+    (volume,) = scans_of(opened_of(reading([files["scan"]])))
+    opened = opened_of(reading([files["scan"], files["annotations"]], [volume]))
+    assert [kind for _, _, kind in opened.layers] == ["points"]
+    assert opened.again == [volume]
+    assert opened.in_words() == "Opened annotations. chest.mhd is open already"
+
+
+def test_a_series_that_is_open_is_not_read_again(tmp_path: Path, write_series: WriteSeries) -> None:
+    uid = write_series(tmp_path, 3)
+    (volume,) = scans_of(opened_of(reading([tmp_path])))
+    for path in (tmp_path, next(tmp_path.iterdir())):
+        opened = opened_of(reading([path], [volume]))
+        assert (opened.layers, opened.again) == ([], [volume])
+    again = opened_of(reading_series(ScanFile(tmp_path, uid), [volume]))
+    assert (again.layers, again.again) == ([], [volume])
 
 
 def test_a_mask_without_a_scan_stands_on_its_own_grid(
@@ -293,7 +328,7 @@ def test_the_job_ends_with_an_error_that_is_ours(
     def broken(*_args: object, **_kwargs: object) -> None:
         raise ScanError("the disk is gone; plug it in")
 
-    monkeypatch.setattr("napari_ctlns.formats.read_scan", broken)
+    monkeypatch.setattr("napari_ctlns.formats.scans.scan_parts", broken)
     event = last(reading([files["scan"]]))
     assert event == Failed(message="the disk is gone; plug it in")
     with pytest.raises(ScanError, match="the disk is gone"):

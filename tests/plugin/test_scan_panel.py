@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -258,16 +258,16 @@ def test_the_list_can_be_put_away(panel: ScanPanel) -> None:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Reading a scan waits for this."""
-    from napari_ctlns import formats
+    from napari_ctlns.formats import scans
 
     go_on = threading.Event()
-    real = formats.read_scan
+    real = scans.scan_parts
 
-    def slow(*args: Any, **kwargs: Any) -> Volume:
+    def slow(*args: Any, **kwargs: Any) -> Iterator[scans.Partial]:
         assert go_on.wait(60)
-        return real(*args, **kwargs)
+        return (yield from real(*args, **kwargs))
 
-    monkeypatch.setattr(formats, "read_scan", slow)
+    monkeypatch.setattr(scans, "scan_parts", slow)
     return go_on
 
 

@@ -1,7 +1,8 @@
 """A scan that is still being read: seen from its first slice on, worked on when it is whole."""
 
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,13 @@ class Coming:
         need another type. The thread sets it.
     window_name
         Of the window through which it is shown, see `opening_window`.
+    shown
+        Set when its layer is there.
     """
 
     volume: Volume
     window_name: str = "lung"
+    shown: threading.Event = field(default_factory=threading.Event)
 
 
 class ComingLayer:
@@ -54,6 +58,7 @@ class ComingLayer:
         self.layer: Image = Layer.create(*of.coming_tuple(self._volume, self._window))
         session.viewer.add_layer(self.layer)
         show_whole(session, self.layer, _filled_slice(self._volume.array))
+        coming.shown.set()
 
     @property
     def is_there(self) -> bool:
@@ -86,8 +91,8 @@ class ComingLayer:
         self._session.adopt(self.layer)
 
     def give_up(self) -> None:
-        """Take the layer away again."""
-        if self.is_there:
+        """Take the layer away again, if it is no scan by now."""
+        if self.is_there and of.is_coming(self.layer):
             self._session.viewer.layers.remove(self.layer)
 
     def _opening_window(self) -> Window:

@@ -5,7 +5,7 @@ drops and menus. What napari hands over file by file is gathered first, so that 
 that were dropped together are read together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,12 +18,14 @@ from napari_ctlns.events import Event, Failed, Finished, ThreadControl
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.activity import show_in_activity_dock
 from napari_ctlns.plugin.coming import Coming, ComingLayer, show_whole
+from napari_ctlns.plugin.current import session_of_person
 from napari_ctlns.plugin.file_kinds import Kind
 from napari_ctlns.plugin.opened import Opened
 from napari_ctlns.plugin.opening import reading, reading_series
 from napari_ctlns.plugin.project import restore
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.settings import PLUGIN, read_settings
+from napari_ctlns.plugin.warming import warm_up_soon
 from napari_ctlns.plugin.words import capitalised
 from napari_ctlns.plugin.work import ThreadWork
 
@@ -31,11 +33,15 @@ if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
 
 
+_MS_BETWEEN_LOOKS = 10
+
+
 @dataclass
 class _Request:
     """What is to be read next.
 
-    ``aloud`` if napari's own drop or menu asks: then napari is to tell how it ended.
+    ``aloud`` if napari's own drop or menu asks: it hands over files one by one, and is to
+    tell how it ended.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -99,6 +105,7 @@ class Opener(QObject):
         self._gathering.timeout.connect(self._begin)
         session.scan_changed.connect(self._scan_changed)
         session.closed.connect(self._close)
+        warm_up_soon(self)
 
     # -- what panels and readers do -----------------------------------------------------
 
@@ -135,10 +142,16 @@ class Opener(QObject):
             last.aloud |= request.aloud
         else:
             self._asked.append(request)
-        self._gathering.start(0)
+        if request.aloud:
+            self._gathering.start(0)
+        else:
+            self._begin()
 
     def _begin(self) -> None:
         if self.work is not None or not self._asked:
+            return
+        if self._asked[0].aloud and session_of_person() is not None:
+            self._gathering.start(_MS_BETWEEN_LOOKS)  # napari is still at it, or asks which reader
             return
         request = self._now = self._asked.pop(0)
         session, window = self._session, read_settings().window
@@ -189,39 +202,17 @@ class Opener(QObject):
         session.waiting_tables = [*opened.still_waiting, *opened.waiting]
         problems = list(opened.problems)
         try:
-            for project in opened.projects:
-                restore(session, project)
+            show(session, opened, self._coming)
         except CtlnsError as error:
             problems.append(str(error))
-        for data in opened.layers:
-            self._add(data, opened)
-        for volume in opened.again:
-            self._work_on(volume)
         self.outcome = Outcome(opened.in_words(), tuple(problems))
         self._offer(opened.choices)
-
-    def _add(self, data: of.LayerTuple, opened: Opened) -> None:
-        session = self._session
-        volume = getattr(data[1]["metadata"][of.KEY], "volume", None)
-        shown = self._coming.pop(opened.coming.get(volume), None) if volume is not None else None
-        if shown is not None and shown.is_there:
-            shown.finish(data)
-            return
-        layer = session.add(data)
-        session.saved(layer)  # its file has it
-        if volume is not None:
-            show_whole(session, layer)
-
-    def _work_on(self, volume: object) -> None:
-        for layer in self._session.layers_for("scan"):
-            if of.scan_of(layer) is volume:
-                self._session.choose(layer)
 
     def _scan_changed(self) -> None:
         """Place tables that wait when a scan came some other way, with a project for example."""
         there = {volume.scan_id for volume in self._session.open_scans}
         if self._session.waiting_tables and not there <= self._tried:
-            self._ask(_Request())
+            self._ask(_Request(aloud=True))
 
     # -- what a person is told --------------------------------------------------------------
 
@@ -251,6 +242,27 @@ class Opener(QObject):
         self._control.stop()
         if self.work is not None:
             self.work.came.disconnect(self._hear)
+
+
+def show(
+    session: Session, opened: Opened, coming: Mapping[Coming, ComingLayer] | None = None
+) -> None:
+    """Add what was read as layers; a scan that is shown already takes over its layer."""
+    for project in opened.projects:
+        restore(session, project)
+    for data in opened.layers:
+        volume = getattr(data[1]["metadata"][of.KEY], "volume", None)
+        shown = (coming or {}).get(opened.coming.get(volume))
+        if shown is not None and shown.is_there:
+            shown.finish(data)
+            continue
+        layer = session.add(data)
+        session.saved(layer)  # its file has it
+        if volume is not None:
+            show_whole(session, layer)
+    for layer in session.layers_for("scan"):
+        if of.scan_of(layer) in opened.again:
+            session.choose(layer)
 
 
 def opener_of(session: Session) -> Opener:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ctlns.errors import CtlnsError, ScanError
+from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Control, Event, Failed, Finished, Progress, Started, Uncontrolled
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.coming import Coming
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
 
 _ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "annotations")  # what lies on scans, last
+
+_SECONDS_TO_SHOW = 0.5
 
 Tell = Callable[[Coming], None]
 
@@ -173,8 +175,8 @@ class _Reader:
     # -- scans ------------------------------------------------------------------------
 
     def _read_scans(self, path: Path, told: bool) -> Iterator[Event]:
-        from napari_ctlns.formats import find_scans
-        from napari_ctlns.formats.dicom import visible_files
+        from napari_ctlns.formats import ScanFile, find_scans
+        from napari_ctlns.formats.dicom import SeveralSeriesError, visible_files
         from napari_ctlns.formats.images import extension
 
         if path.is_dir() and any(map(extension, visible_files(path))):
@@ -187,11 +189,10 @@ class _Reader:
                 return
         try:  # one series is by far the likeliest, and then its headers are read once only
             yield from self.read_scan(path, None, told)
-        except ScanError:
-            found = find_scans(path) if path.is_dir() else []
-            if len(found) < 2:
-                raise
-            self._opened.choices.extend(found)
+        except SeveralSeriesError as error:
+            for one in error.series:
+                place = one.folder if path.is_dir() else path
+                self._opened.choices.append(ScanFile(place, one.uid, one.words))
 
     def read_scan(self, path: Path, series: str | None, told: bool = True) -> Iterator[Event]:
         """Read one scan, and tell of it as soon as a slice of it is there."""
@@ -214,6 +215,9 @@ class _Reader:
                         if self._is_open(part.volume.source.path, part.volume.scan_id):
                             return
                         coming = self._say_it_comes(part.volume)
+                        yield Progress(done=part.done, total=part.total, unit=part.unit)
+                        # reading on at once would slow down the window, which draws it now
+                        coming.shown.wait(_SECONDS_TO_SHOW if self._tell is not None else 0)
                     coming.volume = part.volume
                 yield Progress(done=part.done, total=part.total, unit=part.unit)
         if coming is None and self._is_open(volume.source.path, volume.scan_id):

@@ -97,6 +97,7 @@ class PredictPanel(Panel):
         self._session.model_changed.connect(self._show_model)
         self._session.run_changed.connect(self._list_models)
         self._session.scan_changed.connect(self._settle)
+        self._session.layers_changed.connect(self._settle)
         self.browse.clicked.connect(self._browse)
         self.model.activated.connect(self._choose)
         self.model.lineEdit().editingFinished.connect(self._choose)

@@ -12,6 +12,7 @@ from napari_ctlns.events import Event, Failed, Finished
 from napari_ctlns.plugin.opener import opener_of
 from napari_ctlns.plugin.project import snapshot
 from napari_ctlns.plugin.project_file import write_project_file
+from napari_ctlns.plugin.reader_offer import ReaderOffer
 from napari_ctlns.plugin.readout import cursor_readout_of
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
@@ -20,6 +21,7 @@ from napari_ctlns.plugin.views.facts import FactsView
 from napari_ctlns.plugin.views.file_dialogs import PROJECT_FILES, ask_save_path
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
+from napari_ctlns.plugin.views.offer import Offer
 from napari_ctlns.plugin.views.open_controls import OpenControls
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.scan_choice import ScanChoice
@@ -53,6 +55,8 @@ class ScanPanel(Panel):
         self._facts_work: ThreadWork | None = None
         self._being_saved: list[Layer] = []
         self.open_controls = OpenControls()
+        self.reader_offer = Offer()
+        ReaderOffer(self.reader_offer)
         self.scan_choice = ScanChoice()
         self.window_controls = WindowControls()
         self.cursor = ValueRows("Under the cursor", _UNDER_THE_CURSOR)
@@ -67,6 +71,7 @@ class ScanPanel(Panel):
     def _lay_out(self) -> None:
         self.add(self.open_controls)
         self.add(self.scan_choice)
+        self.add(self.reader_offer)
         tooltip = "The scan that all panels are about"
         self.add_form({"Scan": LayerChoice(self._session, "scan", tooltip)})
         for view in (self.window_controls, self.cursor, self.facts):
