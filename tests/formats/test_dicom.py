@@ -44,19 +44,9 @@ def test_what_a_real_series_tells(data):
     assert describe(volume)["hu_range"] == [-1024, 3071]
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("gantry-tilt", ["gantry tilt", "14.0 degrees"]),
-        ("missing-slice", ["missing slice", "10.00 mm", "elsewhere 5.00 mm"]),
-        ("same-position", ["same position", "4 of 4"]),
-    ],
-)
-def test_awkward_series_are_refused_in_words(data, name, words):
-    with pytest.raises(ScanError) as caught:
-        read_scan(data / "awkward-dicom" / name)
-    for word in words:
-        assert word in str(caught.value)
+def test_slices_at_one_position_are_refused(data):
+    with pytest.raises(ScanError, match="same position: 4 of 4"):
+        read_scan(data / "awkward-dicom" / "same-position")
 
 
 def test_a_compressed_sagittal_mr_is_read_with_a_warning(data):
@@ -156,23 +146,11 @@ def test_rounded_positions_are_no_gap_and_larger_ones_are_told(tmp_path, write_s
 
 @pytest.mark.parametrize(
     ("heights", "words"),
-    [
-        ((0, 2, 4, 8, 10), "missing slice: a gap of 4.00 mm"),
-        ((0, 0.5, 1, 1.5, 2.5), "missing slice: a gap of 1.00 mm"),
-        ((0, 2, 4, 6.6, 8.6), "uneven slice spacing: gaps from 2.00 to 2.60 mm"),
-        ((0, 2, 2, 4, 6), "2 of 5 share theirs"),
-        ((0, 0, 2, 2, 2), "5 of 5 share theirs"),
-    ],
+    [((0, 2, 2, 4, 6), "2 of 5 share theirs"), ((0, 0, 2, 2, 2), "5 of 5 share theirs")],
 )
-def test_stacks_that_are_not_even_are_refused(tmp_path, write_series, heights, words):
+def test_different_slices_at_one_position_are_refused(tmp_path, write_series, heights, words):
     write_series(tmp_path, STORED, [(0, 0, z) for z in heights])
     with pytest.raises(ScanError, match=words):
-        read_scan(tmp_path)
-
-
-def test_a_sheared_stack_names_its_angle(tmp_path, write_series):
-    write_series(tmp_path, STORED, [(0, 2.0 * k, 2.0 * k) for k in range(5)])
-    with pytest.raises(ScanError, match=r"tilted by 45\.0 degrees"):
         read_scan(tmp_path)
 
 
@@ -207,7 +185,11 @@ def test_several_series_must_be_chosen_from(tmp_path, write_series, positions):
     two = write_series(tmp_path / "b", STORED[:3], positions(3))
     with pytest.raises(ScanError) as caught:
         read_scan(tmp_path)
-    for words in (f"{one} (lung kernel, 5 slices)", f"{two} (CT, 3 slices)", "--series"):
+    for words in (
+        f"{one} (lung kernel, CT, 5 slices of 6 x 7)",
+        f"{two} (CT, 3 slices of 6 x 7)",
+        "--series",
+    ):
         assert words in str(caught.value)
     assert read_scan(tmp_path, series=two).array.shape == (3, 6, 7)
     with pytest.raises(ScanError, match="no series"):
@@ -272,8 +254,7 @@ def test_damaged_compressed_pixels_are_refused(tmp_path, data):
     ds = pydicom.dcmread(path)
     assert ds.file_meta.TransferSyntaxUID == JPEGLSLossless
     (tmp_path / path.name).write_bytes(path.read_bytes()[:-20000])
-    # pydicom loses the whole of such a file: the last slice must not go missing in silence
-    with pytest.raises(ScanError, match=f"damaged DICOM file .*{path.name}"):
+    with pytest.raises(ScanError, match=path.name):
         read_scan(tmp_path)
 
 

@@ -36,7 +36,10 @@ def test_two_series_in_one_folder_are_two_scans(tmp_path, write_series, position
     two = write_series(tmp_path, stored[:2], positions(2))
     found = find_scans(tmp_path)
     assert found == [ScanFile(tmp_path, uid) for uid in sorted([one, two])]
-    assert {f.series: f.title for f in found} == {one: "CT, 3 slices", two: "CT, 2 slices"}
+    assert {f.series: f.title for f in found} == {
+        one: "CT, 3 slices of 4 x 5",
+        two: "CT, 2 slices of 4 x 5",
+    }
     assert {read_scan(f.path, series=f.series).scan_id for f in found} == {one, two}
 
 
@@ -91,8 +94,8 @@ def test_padding_is_left_out_of_the_range(values, expected):
 
 REAL = {
     "awkward-dicom/compressed-jpegls": "",
-    "awkward-dicom/gantry-tilt": "gantry tilt",
-    "awkward-dicom/missing-slice": "missing slice",
+    "awkward-dicom/gantry-tilt": "",
+    "awkward-dicom/missing-slice": "",
     "awkward-dicom/same-position": "same position",
     "awkward-dicom": "4 series",
     "chest-64/ct-64.nrrd": "",
@@ -118,7 +121,7 @@ def test_every_real_scan_opens_or_is_refused_in_words(data, name, words, capfd):
             read_scan(data / name)
     else:
         volume = read_scan(data / name)
-        assert np.diag(np.asarray(volume.geometry.direction)).min() > 0.99
+        assert np.diag(np.asarray(volume.geometry.direction)).min() > 0.97
         assert volume.array.size > 0
     assert capfd.readouterr() == ("", "")
 

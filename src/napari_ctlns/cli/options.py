@@ -88,6 +88,18 @@ def print_table(values: Mapping[str, Any]) -> None:
     Console(highlight=False, soft_wrap=True).print(table)
 
 
+def print_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table to choose from on standard error, for standard output is for results.
+
+    No cell is ever shortened: what is chosen must be copied whole.
+    """
+    cells = [list(names), *([_words(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip(), err=True)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from napari_ctlns.cli.options import JSON, SERIES, STRICT, print_json, print_table
-from napari_ctlns.errors import MaskError
+from napari_ctlns.cli.options import JSON, SERIES, STRICT, print_json, print_rows, print_table
+from napari_ctlns.errors import MaskError, ScanError
 from napari_ctlns.volume import Volume
 
 SCAN = Annotated[Path, typer.Argument(metavar="SCAN", help="A readable file or DICOM folder.")]
@@ -93,8 +93,19 @@ def compare(
 
 def _read(scan: Path, series: str | None, strict: bool) -> Volume:
     from napari_ctlns.formats import read_scan
+    from napari_ctlns.formats.dicom import SeveralSeriesError
 
-    return _warned(read_scan(scan, series=series, strict=strict))
+    try:
+        return _warned(read_scan(scan, series=series, strict=strict))
+    except SeveralSeriesError as error:
+        print_rows(
+            ("UID", "description", "modality", "slices", "size"),
+            [
+                (s.uid, s.description, s.modality, len(s.slices), "{} x {}".format(*s.shape))
+                for s in error.series
+            ],
+        )
+        raise ScanError(error.summary) from error
 
 
 def _warned(volume: Volume) -> Volume:

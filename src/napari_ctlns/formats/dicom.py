@@ -50,15 +50,15 @@ class Series:
         return str(self.slices[0].header.get("Modality") or "")
 
     @property
-    def size(self) -> str:
-        """Number of slices, and their rows and columns, in words."""
-        rows, columns = self.slices[0].shape
-        return f"{len(self.slices)} slices of {rows} x {columns}"
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of its first slice."""
+        return self.slices[0].shape
 
     @property
     def words(self) -> str:
-        """Description, modality and size."""
-        return ", ".join(word for word in (self.description, self.modality, self.size) if word)
+        """Description, modality, number of slices, rows and columns."""
+        size = "{} slices of {} x {}".format(len(self.slices), *self.shape)
+        return ", ".join(word for word in (self.description, self.modality, size) if word)
 
     @property
     def title(self) -> str:

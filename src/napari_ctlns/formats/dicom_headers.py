@@ -7,12 +7,14 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import pydicom
 from pydicom import Dataset
-from pydicom.tag import Tag
-from pydicom.uid import MediaStorageDirectoryStorage
+from pydicom.dataelem import RawDataElement
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from napari_ctlns.formats.dicom_slice import Slice, placed_slice
 from napari_ctlns.formats.enhanced import frames, is_enhanced
@@ -98,11 +100,32 @@ def read_slices(path: Path) -> tuple[Role, tuple[Slice, ...]]:
             if not _begins_like_dicom(file.read(132)):
                 return "other", ()
             file.seek(0)
-            header = pydicom.dcmread(file, defer_size=_LATER, specific_tags=list(_TAGS), force=True)
+            header = _header(file)
         _parse(header)
         return _slices(header)
     except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
         return "damaged", ()
+
+
+def _header(file: BinaryIO) -> Dataset:
+    """Read what is needed of a DICOM file up to its pixels, and where these begin."""
+    found: list[RawDataElement] = []
+
+    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+        if tag != _PIXELS:
+            return False
+        found.append(RawDataElement(_PIXELS, vr, length, None, file.tell(), vr is None, True))
+        return True
+
+    header = read_partial(file, at_pixels, defer_size=_LATER, force=True, specific_tags=list(_TAGS))
+    if header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        # positions count in what is unpacked, which only pydicom holds
+        file.seek(0)
+        return pydicom.dcmread(file, defer_size=_LATER, force=True, specific_tags=list(_TAGS))
+    if found:
+        little = header.original_encoding[1] is not False
+        header[_PIXELS] = found[0]._replace(is_little_endian=little)
+    return header
 
 
 def _parse(header: Dataset) -> None:
@@ -122,7 +145,7 @@ def _slices(header: Dataset) -> tuple[Role, tuple[Slice, ...]]:
         return "beside", ()
     if is_enhanced(header):
         found = frames(header)
-        return ("slices" if found else "unplaced"), found
+        return ("slices" if found else "multiframe"), found
     if int(header.get("NumberOfFrames") or 1) > 1:
         return "multiframe", ()
     kinds = [str(kind).upper() for kind in header.get("ImageType") or []]

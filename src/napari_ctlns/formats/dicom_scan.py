@@ -13,7 +13,9 @@ from napari_ctlns.formats.dicom import Series
 from napari_ctlns.formats.dicom_headers import quiet
 from napari_ctlns.formats.dicom_slice import Slice
 from napari_ctlns.formats.pixels import fill, pixel_dtype
+from napari_ctlns.formats.regridding import slices_onto_grid
 from napari_ctlns.formats.slices import Stack, stack
+from napari_ctlns.formats.stacks import scan_slices
 from napari_ctlns.volume import AIR_HU, Source, SourceSlice, Volume
 
 
@@ -74,9 +76,10 @@ def refuse_mended(source: Source) -> None:
 
 
 def _parts(series: Series, place: Path, strict: bool) -> Generator[Partial, None, Volume]:
-    slices, copies = _without_copies(series.slices)
+    slices, left_out = scan_slices(series.slices)
     ordered = stack(slices)
-    words = [*ordered.warnings, *copies]
+    _refuse_tables(ordered.slices)
+    words = [*ordered.warnings, *left_out]
     if series.modality != "CT":
         words.insert(0, f"not a CT: the modality is {series.modality or 'not told'}, no HU")
     first = ordered.slices[0].header
@@ -99,14 +102,15 @@ def _parts(series: Series, place: Path, strict: bool) -> Generator[Partial, None
         array = np.full(geometry.shape, AIR_HU, dtype)
         return Volume(array, geometry, "ct", series.uid, patient or series.uid, source)
 
+    read = _filled if ordered.straight else _resampled
     dtype = pixel_dtype(ordered.slices)
     try:
-        return (yield from _filled(empty(dtype), ordered))
+        return (yield from read(empty(dtype), ordered))
     except OverflowError:
-        if dtype == np.int32:
+        if dtype != np.int16:
             raise
     # one value out of range makes the whole scan wider, seldom and once
-    return (yield from _filled(empty(np.int32), ordered))
+    return (yield from read(empty(np.int32), ordered))
 
 
 def _filled(volume: Volume, ordered: Stack) -> Generator[Partial, None, Volume]:
@@ -117,12 +121,22 @@ def _filled(volume: Volume, ordered: Stack) -> Generator[Partial, None, Volume]:
     return volume
 
 
-def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], list[str]]:
-    """Leave out what holds the same SOP instance as one before."""
-    unique = {(one.uid or str(one.path), one.frame): one for one in reversed(slices)}
-    count = len(slices) - len(unique)
-    words = [f"{count} files are copies of others and were left out"] if count else []
-    return list(unique.values()), words
+def _resampled(volume: Volume, ordered: Stack) -> Generator[Partial, None, Volume]:
+    source = volume.source
+    pixels = np.empty((len(ordered.slices), *ordered.plane.shape[1:]), volume.array.dtype)
+    for done, _ in enumerate(fill(ordered.slices, pixels), start=1):
+        yield Partial(done, len(ordered.slices), "slices", None)
+    volume.geometry.to_source(volume.array)[...] = slices_onto_grid(
+        pixels, source.slices, ordered.plane, ordered.geometry, AIR_HU
+    )
+    return volume
+
+
+def _refuse_tables(slices: Sequence[Slice]) -> None:
+    for one in slices:
+        if "ModalityLUTSequence" in one.header and "RescaleSlope" not in one.header:
+            message = f"values given by a table (modality LUT) in {one.path}, not as HU"
+            raise ScanError(f"{message}; export the scan with rescale slope and intercept")
 
 
 def _window(header: Dataset) -> tuple[float, float] | None:

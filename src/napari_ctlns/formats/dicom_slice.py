@@ -9,6 +9,9 @@ from pydicom import Dataset
 
 from napari_ctlns.volume import Triple
 
+_SMALLEST_MM = 1e-6
+_LARGEST_MM = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class Slice:
@@ -80,12 +83,14 @@ def placed_slice(
     x, y, z = numbers(position.ImagePositionPatient, 3)
     xx, xy, xz, yx, yy, yz = numbers(orientation.ImageOrientationPatient, 6)
     between_rows, between_columns = numbers(measures.PixelSpacing, 2)
-    if min(header.Rows, header.Columns, between_rows, between_columns) <= 0:
+    if min(header.Rows, header.Columns) <= 0 or min(between_rows, between_columns) < _SMALLEST_MM:
         raise ValueError("a slice without extent")
+    if max(map(abs, (x, y, z, between_rows, between_columns))) > _LARGEST_MM:
+        raise ValueError("a slice far outside of any patient")
     # some scanners count the distance between slices backwards
-    far = abs(number(measures.get("SpacingBetweenSlices"), 0))
-    thick = abs(number(measures.get("SliceThickness"), 0))
-    slope = number(rescale.get("RescaleSlope"), 1)
+    far = abs(number(measures.get("SpacingBetweenSlices"), 0.0))
+    thick = abs(number(measures.get("SliceThickness"), 0.0))
+    slope = number(rescale.get("RescaleSlope"), 1.0)
     if slope == 0:
         raise ValueError("a rescale slope of zero")
     return Slice(
@@ -96,7 +101,7 @@ def placed_slice(
         y_axis=(yx, yy, yz),
         spacing=(between_rows, between_columns),
         slope=slope,
-        intercept=number(rescale.get("RescaleIntercept"), 0),
+        intercept=number(rescale.get("RescaleIntercept"), 0.0),
         thickness=far or thick or None,
     )
 

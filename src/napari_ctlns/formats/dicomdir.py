@@ -1,5 +1,6 @@
 """The table of contents of a DICOM disc, as in DICOM PS3.3 Annex F."""
 
+from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 import pydicom
@@ -29,7 +30,8 @@ def listed_files(path: Path) -> list[Path]:
     """
     try:
         records = pydicom.dcmread(path, force=True).DirectoryRecordSequence
-        names = [_name(record) for record in records if _is_image(record)]
+        _refuse_cut(records, path.stat().st_size)
+        names = [_name(r) for r in records if r.DirectoryRecordType == "IMAGE"]
     except Exception as error:  # pydicom raises whatever the bytes lead it to
         message = f"damaged DICOMDIR {path}: {error}; open its folder instead"
         raise ScanError(message) from error
@@ -42,8 +44,11 @@ def listed_files(path: Path) -> list[Path]:
     return files
 
 
-def _is_image(record: Dataset) -> bool:
-    return record.get("DirectoryRecordType") == "IMAGE" and bool(record.get("ReferencedFileID"))
+def _refuse_cut(records: Sequence[Dataset], size: int) -> None:
+    """Refuse a file that ends early: pydicom returns the records before the cut in silence."""
+    links = ("OffsetOfTheNextDirectoryRecord", "OffsetOfReferencedLowerLevelDirectoryEntity")
+    if any(record.get(link, 0) >= size for record in records for link in links):
+        raise ValueError("it ends early")
 
 
 def _name(record: Dataset) -> tuple[str, ...]:
@@ -53,7 +58,7 @@ def _name(record: Dataset) -> tuple[str, ...]:
 
 def _file(path: Path, name: tuple[str, ...]) -> Path:
     # a part of a Windows path is the strictest of all parts: no drive, no slash of either kind
-    if any(PureWindowsPath(part).name != part for part in name):
+    if any(part in (".", "..") or PureWindowsPath(part).name != part for part in name):
         message = f"{path} lists a file outside its folder: {'/'.join(name)}"
         raise ScanError(f"{message}; open its folder instead")
     file = path.parent.joinpath(*name)

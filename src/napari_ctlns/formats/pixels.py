@@ -3,105 +3,199 @@
 Rescaling as in DICOM PS3.3 C.11.1 (Modality LUT Module).
 """
 
+import contextlib
+import os
+import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
-from pydicom import Dataset
-from pydicom.pixels import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_ctlns.errors import ScanError
+from napari_ctlns.formats.codecs import decoded
 from napari_ctlns.formats.dicom_slice import Slice
-from napari_ctlns.formats.layout import rescaled
+from napari_ctlns.formats.frames import Frames, Stored, is_packed, locate, stored_pixels
 
-_NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+_LARGEST_RATIO = 1032
+"""Deflate packs at most so many bytes into one; real slices never come near it."""
+_MOST_THREADS = 4
+
+_Array = npt.NDArray[Any]
 
 
 def pixel_dtype(slices: Sequence[Slice]) -> np.dtype[Any]:
-    """Return int16 where all slopes and intercepts are whole, else float32."""
-    whole = all(one.slope.is_integer() and one.intercept.is_integer() for one in slices)
-    return np.dtype(np.int16 if whole else np.float32)
+    """Return the dtype that the rescaled pixels of slices need: see `fill`.
 
-
-def fill(slices: Sequence[Slice], target: npt.NDArray[Any]) -> Iterator[int]:
-    """Write the rescaled pixels of slice k into ``target[k]``, and yield k after each.
-
-    The middle slice comes first, so that it can be shown.
+    Returns
+    -------
+    numpy.dtype
+        int16 where every slope and intercept is whole, else float32.
 
     Raises
     ------
     ScanError
-        If pixels are missing, too few, damaged, or cannot be unpacked.
-    OverflowError
-        If a value does not fit an integer ``target``.
+        If the files are too small for what their headers promise, so that no
+        memory is taken for it.
     """
+    _refuse_small_files(slices)
+    whole = all(float(v).is_integer() for one in slices for v in (one.slope, one.intercept))
+    return np.dtype(np.int16 if whole else np.float32)
+
+
+def fill(slices: Sequence[Slice], target: _Array) -> Iterator[int]:
+    """Write the rescaled pixels of slices into an array, several side by side.
+
+    Parameters
+    ----------
+    slices
+        Of one size.
+    target
+        (n, rows, columns) of int16, int32 or float32, of any strides. Slice k
+        goes to ``target[k]``.
+
+    Yields
+    ------
+    int
+        The number of a slice that is done: the middle one first, then the others.
+
+    Raises
+    ------
+    ScanError
+        If pixels are missing, truncated, damaged or of an unknown compression,
+        or beyond 32 bits.
+    OverflowError
+        If a value does not fit an int16 target.
+    """
+    count = Counter(id(s.header) for s in slices)
+    # where the frames of a file lie is found once for all of them
+    shared = {id(s.header): s.header for s in slices if count[id(s.header)] > 1}
+    located = {key: locate(header) for key, header in shared.items()}
+
     middle = len(slices) // 2
-    for k in [middle, *(k for k in range(len(slices)) if k != middle)]:
-        one = slices[k]
-        pixels = _pixels(one)
-        if pixels.shape != target.shape[1:]:
-            raise ScanError(f"pixels of {one.path} do not fit its header; copy it again")
-        if target.dtype.kind == "i":
-            limits = np.iinfo(target.dtype)
-            if pixels.min() < limits.min or pixels.max() > limits.max:
-                raise OverflowError(f"values of {one.path} do not fit {target.dtype}")
-        target[k] = pixels
-        yield k
+    order = [middle, *(k for k in range(len(slices)) if k != middle)]
+    with (
+        tempfile.TemporaryDirectory(prefix="ctlns-", ignore_cleanup_errors=True) as folder,
+        _workers() as pool,
+    ):
+
+        def work(k: int) -> None:
+            one = slices[k]
+            frames = located.get(id(one.header)) or locate(one.header)
+            _fill_one(one, frames, target[k], Path(folder))
+
+        for k, done in [(k, pool.submit(work, k)) for k in order]:
+            done.result()
+            yield k
 
 
-def _pixels(one: Slice) -> npt.NDArray[Any]:
-    """Return one slice (y, x), rescaled."""
-    header = one.header
-    if "PixelData" not in header:
-        raise ScanError(f"no pixel data in {one.path}; give the whole CT series")
-    syntax = header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
-    plain = syntax in _NATIVE and header.BitsAllocated == 16 and not one.frame
-    plain = plain and header.get("HighBit", header.BitsStored - 1) == header.BitsStored - 1
-    stored = _plain_pixels(header) if plain else _decoded_pixels(one)
-    if stored is None:
-        return _gdcm_pixels(header)
-    return rescaled(stored, one.slope, one.intercept)
-
-
-def _plain_pixels(header: Dataset) -> npt.NDArray[Any]:
-    """Return uncompressed pixels straight from the file's bytes."""
-    shape = (int(header.Rows), int(header.Columns))
-    data = header.PixelData
-    expected = shape[0] * shape[1] * 2
-    if len(data) < expected:
-        message = f"truncated pixels in {header.filename}: expected {expected} bytes"
-        raise ScanError(f"{message}, found {len(data)}; copy the file again")
-    signed = header.PixelRepresentation == 1
-    pixels = np.frombuffer(data, "<i2" if signed else "<u2", shape[0] * shape[1]).reshape(shape)
-    unused = 16 - int(header.BitsStored)
-    # old files keep overlays in the unused high bits
-    return (pixels << unused) >> unused if unused else pixels
-
-
-def _decoded_pixels(one: Slice) -> npt.NDArray[Any] | None:
-    """Return pixels through pydicom's decoders, or None where it has none."""
+@contextlib.contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """Yield threads; work that has not begun when they are left is dropped."""
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
     try:
-        return pixel_array(one.path, index=max(one.frame - 1, 0), raw=True)
-    except (NotImplementedError, RuntimeError):
-        return None
-    except Exception as error:
-        message = f"damaged pixels in {one.path}: {error}; copy the file again"
-        raise ScanError(message) from error
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _gdcm_pixels(header: Dataset) -> npt.NDArray[Any]:
-    """Return rescaled pixels through GDCM, which knows older compressions."""
-    try:
-        image = sitk.ReadImage(str(header.filename))
-    except RuntimeError as error:
-        name = header.file_meta.TransferSyntaxUID.name
-        message = f"cannot unpack {name} in {header.filename}; export the scan uncompressed"
-        raise ScanError(message) from error
-    pixels = sitk.GetArrayFromImage(image)[0]
-    if not np.issubdtype(pixels.dtype, np.integer):
-        return pixels.astype(np.float32)
-    small = pixels.min() >= -32768 and pixels.max() <= 32767
-    return pixels.astype(np.int16 if small else np.int32)
+def _refuse_small_files(slices: Sequence[Slice]) -> None:
+    """Compare the size of the files with the pixels that they are to hold."""
+    files = {id(s.header): s for s in slices}
+    promised, held = 0, 0
+    for one in files.values():
+        if is_packed(one.header):
+            try:
+                held += one.path.stat().st_size
+            except OSError as error:
+                raise ScanError(f"cannot read {one.path}: {error.strerror or error}") from error
+            frames = one.header.get("NumberOfFrames") or 1
+            promised += stored_pixels(one.header, one.path).nbytes * int(frames)
+        else:
+            locate(one.header)
+    # together, because one blank slice among others may be packed without end
+    if promised > held * _LARGEST_RATIO:
+        message = f"truncated pixels in {slices[0].path.parent}: {held} bytes cannot hold"
+        raise ScanError(f"{message} {promised}; copy the files again or mend their headers")
+
+
+def _fill_one(one: Slice, frames: Frames, target: _Array, folder: Path) -> None:
+    number = max(one.frame - 1, 0)
+    if number >= len(frames.spans):
+        raise ScanError(f"no frame {one.frame} in {one.path}; export the scan again")
+    if frames.native:
+        words, stored = _native(frames, number), frames.stored
+    else:
+        words, stored = decoded(frames, number, folder)
+    if words.shape != target.shape:
+        raise ScanError(f"pixels of {one.path} do not fit its header; copy it again")
+    _rescale(_values(words, stored), stored, one, target)
+
+
+def _native(frames: Frames, number: int) -> _Array:
+    """Return the words of an uncompressed frame, in this machine's byte order."""
+    stored = frames.stored
+    order = "<" if frames.little_endian else ">"
+    words = np.frombuffer(frames.read(number), f"{order}u{stored.allocated // 8}")
+    if not words.dtype.isnative:
+        words = words.astype(words.dtype.newbyteorder("="))
+    return words.reshape(stored.rows, stored.columns)
+
+
+def _values(words: _Array, stored: Stored) -> _Array:
+    """Return pixels without what lies beside them in their words, signed where they are."""
+    left = stored.allocated - 1 - stored.high
+    unused = stored.allocated - stored.bits
+    if stored.signed:
+        words = words.view(f"i{words.itemsize}")
+    if unused:
+        # old files keep overlays in the unused bits
+        np.left_shift(words, left, out=words)
+        np.right_shift(words, unused, out=words)
+    return words
+
+
+def _rescale(values: _Array, stored: Stored, one: Slice, target: _Array) -> None:
+    """Write ``values * slope + intercept``; integers must fit the target."""
+    if target.dtype.kind == "f":
+        scaled = np.multiply(values, one.slope, dtype=np.float64)
+        np.add(scaled, one.intercept, out=target, casting="same_kind")
+        return
+    slope, intercept = int(one.slope), int(one.intercept)
+    if not _fits(_possible(stored), slope, intercept, target.dtype):
+        ends = int(values.min()), int(values.max())
+        if not _fits(ends, slope, intercept, target.dtype):
+            _refuse_large(one, target.dtype)
+    # the result fits, so what overflows on the way comes back: reckon modulo 2^n
+    same = values.itemsize == target.itemsize
+    wrapped = values.view(target.dtype) if same else values.astype(target.dtype)
+    if slope != 1:
+        np.multiply(wrapped, _modulo(slope, target.dtype), out=target)
+        wrapped = target
+    np.add(wrapped, _modulo(intercept, target.dtype), out=target)
+
+
+def _possible(stored: Stored) -> tuple[int, int]:
+    """Return the lowest and highest value that the bits can hold."""
+    if stored.signed:
+        return -(1 << (stored.bits - 1)), (1 << (stored.bits - 1)) - 1
+    return 0, (1 << stored.bits) - 1
+
+
+def _fits(ends: tuple[int, int], slope: int, intercept: int, dtype: np.dtype[Any]) -> bool:
+    info = np.iinfo(dtype)
+    return all(info.min <= end * slope + intercept <= info.max for end in ends)
+
+
+def _refuse_large(one: Slice, dtype: np.dtype[Any]) -> None:
+    if dtype.itemsize < 4:
+        raise OverflowError(f"values of {one.path} do not fit {dtype}")
+    raise ScanError(f"values beyond 32 bits in {one.path}; export the scan again")
+
+
+def _modulo(number: int, dtype: np.dtype[Any]) -> _Array:
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    return np.array(number % (1 << 8 * dtype.itemsize), unsigned).view(dtype)

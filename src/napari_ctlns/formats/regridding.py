@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from napari_ctlns.volume import FloatArray, Geometry, SourceSlice
+
+ROUNDING_MM = 0.01
+"""Headers round positions to about this: slices so near to a plane lie on it."""
 
 _Array = npt.NDArray[Any]
 
@@ -33,7 +35,7 @@ def slices_onto_grid(
     grid
         Parallel to the slices, in the source's own order of axes.
     outside
-        The value beyond the slices' edges.
+        The value beyond the slices' edges; between two slices beyond either's.
 
     Returns
     -------
@@ -41,6 +43,9 @@ def slices_onto_grid(
         On ``grid``, of the dtype of ``pixels``.
     """
     places = _places(slices, plane, grid)
+    on_voxels = np.rint(places)
+    near = np.abs(places - on_voxels) * grid.spacing < ROUNDING_MM
+    places = np.where(near, on_voxels, places)
     heights = places[:, 0]
     result = np.empty(grid.shape, pixels.dtype)
     shifted: dict[int, _Array] = {}
@@ -52,16 +57,19 @@ def slices_onto_grid(
             shifted[k] = _moved(pixels[k], places[k, 1:], grid.shape[1:], outside, order=1)
         return shifted[k]
 
+    def covered(k: int) -> _Array:
+        there = np.ones(plane.shape[1:], bool)
+        return _placed(there, np.floor(places[k, 1:]).astype(int), grid.shape[1:], False)
+
     for z in range(grid.shape[0]):
         after = int(np.clip(np.searchsorted(heights, z), 1, max(len(heights) - 1, 1)))
         below, above = after - 1, min(after, len(heights) - 1)
         gap = heights[above] - heights[below]
         share = float(np.clip((z - heights[below]) / gap, 0, 1)) if gap > 0 else 0.0
-        # headers round: what lies on a slice to a thousandth of the step is that slice
-        share = round(share) if min(share, 1 - share) < 1e-3 else share
         values = on_grid(above if share == 1 else below)
         if 0 < share < 1:
             values = values * (1 - share) + on_grid(above) * share
+            values = np.where(covered(below) & covered(above), values, outside)
         result[z] = _stored(values, pixels.dtype)
     return result
 
@@ -112,12 +120,19 @@ def _moved(
 ) -> _Array:
     """Return a slice whose first pixel lies at ``by`` (y, x) of a plane of ``shape``."""
     shift = np.asarray(by, float)
-    nearest = np.rint(shift)
-    if order == 0 or np.abs(shift - nearest).max() < 1e-3:
-        return _placed(pixels, nearest.astype(int), shape, outside)
-    whole = np.floor(shift).astype(int)
-    between = ndimage.shift(pixels.astype(np.float32), shift - whole, order=1, mode="nearest")
-    return _placed(between, whole, shape, outside)
+    whole = np.rint(shift) if order == 0 else np.floor(shift)
+    for axis, part in enumerate(shift - whole):
+        if order and part:
+            pixels = _between(pixels.astype(np.float32, copy=False), part, axis)
+    return _placed(pixels, whole.astype(int), shape, outside)
+
+
+def _between(pixels: _Array, part: float, axis: int) -> _Array:
+    """Return pixels moved on by part of a pixel; the first stays, for nothing lies before it."""
+    pixels = np.moveaxis(pixels, axis, 0)
+    moved = pixels.copy()
+    moved[1:] = pixels[1:] * np.float32(1 - part) + pixels[:-1] * np.float32(part)
+    return np.moveaxis(moved, 0, axis)
 
 
 def _placed(
