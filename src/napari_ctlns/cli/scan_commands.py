@@ -45,14 +45,27 @@ def mask(
     annotations: Annotated[Path, typer.Option(help="A CSV like LUNA16's.")],
     out: Annotated[Path, typer.Option(help="The mask to write; its extension says how.")],
     method: Annotated[MaskMethod, typer.Option(help="How nodules are drawn.")] = MaskMethod.sphere,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be used.")
+    ] = False,
     series: SERIES = None,
     strict: STRICT = False,
 ) -> None:
     """Draw annotated nodules as a mask on the scan's own grid."""
-    from napari_ctlns.formats import annotations_of, read_annotations, write_volume
+    from napari_ctlns.formats import (
+        annotations_of,
+        read_annotations,
+        readable_annotations,
+        write_volume,
+    )
     from napari_ctlns.masks.spheres import sphere_mask
 
-    rows = read_annotations(annotations)
+    if skip_bad_rows:
+        rows, problems = readable_annotations(annotations)
+        for words in problems:
+            typer.echo(f"warning: left out, {words}", err=True)
+    else:
+        rows = read_annotations(annotations)
     volume = _read(scan, series, strict)
     draw = {MaskMethod.sphere: sphere_mask}[method]
     write_volume(volume.mask(draw(volume.geometry, annotations_of(rows, volume))), out)

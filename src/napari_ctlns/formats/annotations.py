@@ -6,60 +6,84 @@ millimetres (https://luna16.grand-challenge.org/Data/).
 
 import csv
 import io
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import AnnotationError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats.images import file_stem
+from napari_ctlns.formats.tables import number_of, summary, table_rows
 from napari_ctlns.volume import Volume
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
-_MOST_NAMED = 5
+
+
+class BadRows(AnnotationError):  # noqa: N818 - it carries rows
+    """Some rows of a table cannot be used; whoever may leave them out takes the others.
+
+    Attributes
+    ----------
+    good
+        What the other rows hold, in their order.
+    problems
+        What is wrong, one ``"line 3: ..."`` for each row that cannot be used.
+    """
+
+    def __init__(
+        self, path: Path, good: tuple[Any, ...], problems: Iterable[tuple[int, str]]
+    ) -> None:
+        problems = tuple(problems)
+        super().__init__(summary(path, problems))
+        self.good = good
+        self.problems = tuple(f"line {line}: {words}" for line, words in problems)
 
 
 def read_annotations(path: str | os.PathLike[str]) -> tuple[Annotation, ...]:
     """Read a table of annotations; a table without rows gives an empty tuple.
 
     Columns may stand in any order and others beside them; a byte order mark,
-    any line ends, and semicolons with decimal commas are understood.
+    any line ends, and semicolons or tabs with decimal commas are understood.
+
+    Raises
+    ------
+    BadRows
+        If a value is not a finite number, or a diameter is not above 0: names the
+        lines, and carries the rows that are fine.
+    AnnotationError
+        If the file cannot be read, or a column is missing.
+    """
+    path = Path(path)
+    annotations: list[Annotation] = []
+    problems: list[tuple[int, str]] = []
+    for line, cells in table_rows(path, COLUMNS):
+        try:
+            annotations.append(_annotation(cells))
+        except ValueError as error:
+            problems.append((line, str(error)))
+    if problems:
+        raise BadRows(path, tuple(annotations), problems)
+    return tuple(annotations)
+
+
+def readable_annotations(
+    path: str | os.PathLike[str],
+) -> tuple[tuple[Annotation, ...], tuple[str, ...]]:
+    """Return the rows that are fine, and what is wrong with the others, line by line.
+
+    For callers that were told to leave bad rows out; otherwise as `read_annotations`.
 
     Raises
     ------
     AnnotationError
-        If the file cannot be read, a column is missing, or a value is not a
-        finite number, or a diameter is not above 0; names the lines.
+        If the file cannot be read, or a column is missing.
     """
-    path = Path(path)
-    text = _text(path)
-    delimiter = _delimiter(text)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    places: list[int] | None = None
-    annotations: list[Annotation] = []
-    problems: list[tuple[int, str]] = []
     try:
-        for row in rows:
-            if not any(cell.strip() for cell in row):
-                continue
-            if places is None:
-                places = _places(path, row)
-                continue
-            cells = [row[i].strip() if i < len(row) else "" for i in places]
-            if delimiter == ";":
-                cells[1:] = [cell.replace(",", ".") for cell in cells[1:]]
-            found = _annotation(cells)
-            if isinstance(found, str):
-                problems.append((rows.line_num, found))
-            else:
-                annotations.append(found)
-    except csv.Error as error:
-        raise AnnotationError(f"not a CSV table: {path} ({error}); save it as CSV") from error
-    if problems:
-        raise AnnotationError(_summary(path, problems))
-    return tuple(annotations)
+        return read_annotations(path), ()
+    except BadRows as error:
+        return error.good, error.problems
 
 
 def write_annotations(path: str | os.PathLike[str], annotations: Iterable[Annotation]) -> None:
@@ -101,58 +125,10 @@ def annotations_of(annotations: Iterable[Annotation], volume: Volume) -> tuple[A
     return found
 
 
-def _text(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise AnnotationError(f"no such table: {path}; check the name") from None
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"not a text table: {path}; save it as CSV in UTF-8") from error
-    except OSError as error:
-        raise AnnotationError(f"cannot read {path}: {error.strerror or error}") from error
-    if not text.strip():
-        message = f"empty table: {path} has no header"
-        raise AnnotationError(f"{message}; its first line must be {','.join(COLUMNS)}")
-    return text
-
-
-def _delimiter(text: str) -> str:
-    header = text.lstrip().splitlines()[0]
-    return next((mark for mark in (";", "\t") if mark in header), ",")
-
-
-def _places(path: Path, header: list[str]) -> list[int]:
-    names = [cell.strip().lower() for cell in header]
-    missing = [column for column in COLUMNS if column.lower() not in names]
-    if missing:
-        columns = "column" if len(missing) == 1 else "columns"
-        there = ", ".join(cell.strip() for cell in header)
-        raise AnnotationError(
-            f"missing {columns} {', '.join(missing)} in {path}; there are: {there}"
-        )
-    return [names.index(column.lower()) for column in COLUMNS]
-
-
-def _annotation(cells: list[str]) -> Annotation | str:
-    """Return the annotation of one row, or what is wrong with it."""
+def _annotation(cells: list[str]) -> Annotation:
     if not cells[0]:
-        return "seriesuid is empty"
-    numbers = []
-    for column, cell in zip(COLUMNS[1:], cells[1:], strict=True):
-        try:
-            number = float(cell)
-        except ValueError:
-            return f"{column} is {cell!r}, not a number"
-        if not math.isfinite(number):
-            return f"{column} is {cell}, not a number"
-        numbers.append(number)
-    if numbers[3] <= 0:
-        return f"diameter_mm is {cells[4]}, not above 0"
-    return Annotation(cells[0], *numbers)
-
-
-def _summary(path: Path, problems: list[tuple[int, str]]) -> str:
-    named = "; ".join(f"line {line}: {words}" for line, words in problems[:_MOST_NAMED])
-    more = len(problems) - _MOST_NAMED
-    rest = f"; and {more} more lines" if more > 0 else ""
-    return f"{named}{rest} in {path}; correct or remove them"
+        raise ValueError("seriesuid is empty")
+    x, y, z, diameter = map(number_of, COLUMNS[1:], cells[1:])
+    if diameter <= 0:
+        raise ValueError(f"diameter_mm is {cells[4]}, not above 0")
+    return Annotation(cells[0], x, y, z, diameter)
