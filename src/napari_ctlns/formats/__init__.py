@@ -24,9 +24,10 @@ from napari_ctlns.formats.lidc import (
     read_lidc,
     reader_mask,
 )
+from napari_ctlns.formats.mask_files import is_mask_file, referenced_series
 from napari_ctlns.formats.masks import mask_onto, read_mask, read_mask_onto
 from napari_ctlns.formats.rtstruct import is_rtstruct, read_rtstruct, structure_mask
-from napari_ctlns.formats.scans import ScanFile, find_scans, is_mask_file, read_scan
+from napari_ctlns.formats.scans import ScanFile, find_scans, read_scan
 from napari_ctlns.formats.writing import write_volume
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "read_scan",
     "readable_annotations",
     "reader_mask",
+    "referenced_series",
     "structure_mask",
     "write_annotations",
     "write_volume",

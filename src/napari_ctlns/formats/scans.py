@@ -20,10 +20,11 @@ from napari_ctlns.formats.dicom import (
     visible_files,
 )
 from napari_ctlns.formats.dicom_scan import Partial, refuse_mended, series_parts
-from napari_ctlns.formats.images import extension, file_stem, image_layout, read_image
+from napari_ctlns.formats.images import extension, file_stem, read_image
+from napari_ctlns.formats.mask_files import is_mask_image
 from napari_ctlns.volume import Source, Volume
 
-__all__ = ["Partial", "ScanFile", "find_scans", "is_mask_file", "read_scan", "scan_parts"]
+__all__ = ["Partial", "ScanFile", "find_scans", "read_scan", "scan_parts"]
 
 _UID = re.compile(r"[0-2](\.(0|[1-9]\d*)){5,}")
 
@@ -128,7 +129,7 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
     if not path.exists():
         raise ScanError(f"no such file or folder: {path}; check the name")
     if path.is_dir():
-        images = [ScanFile(p) for p in visible_files(path) if extension(p) and not is_mask_file(p)]
+        images = [ScanFile(p) for p in visible_files(path) if extension(p) and not is_mask_image(p)]
         found = [ScanFile(s.folder, s.uid, s.words) for s in list_series(path).series]
         return sorted([*images, *found], key=lambda scan: (str(scan.path), scan.series or ""))
     if _is_image(path):
@@ -144,16 +145,6 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
 def _is_image(path: Path) -> bool:
     """Whether a path is for the image reader; its words are the best for unknown files."""
     return path.is_file() and (extension(path) != "" or not is_dicom(path))
-
-
-def is_mask_file(path: Path) -> bool:
-    """Whether an image file holds unsigned integers: HU need a sign, so these are labels."""
-    try:
-        layout = image_layout(path)
-    except ScanError:
-        return False
-    scaled = (layout.slope, layout.intercept) != (1, 0)
-    return layout.dtype.kind == "u" and not scaled
 
 
 def _read_file(path: Path) -> Volume:

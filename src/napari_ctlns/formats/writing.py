@@ -12,8 +12,10 @@ import SimpleITK as sitk
 
 from napari_ctlns.atomic import atomic_path
 from napari_ctlns.errors import OutputError
+from napari_ctlns.findings import Findings
 from napari_ctlns.formats.images import EXTENSIONS, extension, file_stem
 from napari_ctlns.formats.metaimage import TYPES
+from napari_ctlns.formats.seg import SEG_EXTENSION, write_seg
 from napari_ctlns.resampling import to_sitk
 from napari_ctlns.volume import Geometry, Kind, Volume
 
@@ -21,25 +23,31 @@ _Array = npt.NDArray[Any]
 _METAIMAGE_NAMES = {code: name for name, code in reversed(TYPES.items())}
 
 
-def write_volume(volume: Volume, path: str | os.PathLike[str]) -> None:
+def write_volume(
+    volume: Volume, path: str | os.PathLike[str], findings: Findings | None = None
+) -> None:
     """Write a volume on the source's own grid; the format follows the extension.
 
     Masks are packed and take the smallest unsigned type that holds their labels;
     a CT keeps its type. A ``.mhd`` gets its voxels in a ``.raw`` (masks:
-    ``.zraw``) file beside it.
+    ``.zraw``) file beside it. A mask of a DICOM series may be a ``.dcm``, a DICOM
+    SEG, see `write_seg`; ``findings`` tell it more of its segments.
 
     Raises
     ------
     OutputError
-        If the extension is unknown or the place cannot be written.
+        If the extension is unknown or not for this volume, or the place cannot be written.
     """
     path = Path(path)
     known = extension(path)
-    if not known:
+    if not known and path.suffix.lower() != SEG_EXTENSION:
         message = f"cannot write {path.name}: unknown extension"
         raise OutputError(f"{message}; choose one of {' '.join(EXTENSIONS)}")
     if path.is_dir():
         raise OutputError(f"cannot write {path}: there is a folder of that name; choose another")
+    if not known:
+        write_seg(volume, path, volume.source, findings)
+        return
     geometry = volume.geometry.source
     array = _storable(volume.geometry.to_source(volume.array), volume.kind)
     write = _write_pair if known == ".mhd" else _write_single

@@ -16,6 +16,7 @@ from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
 from napari_ctlns.formats import read_scan, write_volume
 from napari_ctlns.formats.images import EXTENSIONS, extension
+from napari_ctlns.formats.seg import SEG_EXTENSION, series_plane
 from napari_ctlns.inference.engines import Engine, prepare_engine
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.tiling import Index, predict_array
@@ -81,6 +82,8 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
     seconds = Seconds()
     with seconds.measure("read"):
         scan = read_scan(spec.scan, series=spec.series, strict=spec.strict)
+    if _is_seg(spec.mask):
+        series_plane(scan.source, spec.mask)  # refuses what has none before the long work
     for warning in scan.source.warnings:
         yield Log(message=warning, level="warning")
     with seconds.measure("load"):
@@ -245,7 +248,7 @@ def _check_outputs(spec: PredictSpec) -> None:
     """Say at once what would only go wrong after the long work."""
     for path in (spec.mask, spec.probability):
         if path is not None:
-            if not extension(path):
+            if not extension(path) and not (path == spec.mask and _is_seg(path)):
                 known = " ".join(EXTENSIONS)
                 raise OutputError(f"cannot write {path.name}: unknown extension; use {known}")
             _check_writable(path)
@@ -253,6 +256,10 @@ def _check_outputs(spec: PredictSpec) -> None:
         if spec.table.suffix.lower() not in (".csv", ".json"):
             raise OutputError(f"cannot write {spec.table.name}: use .csv or .json")
         _check_writable(spec.table)
+
+
+def _is_seg(path: Path) -> bool:
+    return path.suffix.lower() == SEG_EXTENSION
 
 
 def _check_writable(path: Path) -> None:

@@ -12,14 +12,13 @@ _MOST_LOOKED_AT = 10_000
 
 
 def kind_of(path: Path) -> Kind:
-    """Tell what a path is: by its name, image files by their header."""
+    """Tell what a path is: by its name, images and DICOM by their header."""
     from napari_ctlns.formats import is_mask_file
-    from napari_ctlns.formats.images import extension
 
     suffix = path.suffix.lower()
     if suffix in (".csv", PROJECT_SUFFIX):
         return "annotations" if suffix == ".csv" else "project"
-    return "mask" if extension(path) and path.is_file() and is_mask_file(path) else "scan"
+    return "mask" if is_mask_file(path) else "scan"
 
 
 def is_ours(path: Path) -> bool:

@@ -212,9 +212,13 @@ def is_mask_of_any(volume: Volume, scans: Sequence[Volume]) -> bool:
 
 def _mask(path: Path, scans: Sequence[Volume]) -> tuple[str, Volume]:
     """Read a mask onto the scan it was drawn on, else onto its own grid; return its name too."""
-    from napari_ctlns.formats import mask_onto, read_mask
+    from napari_ctlns.formats import mask_onto, read_mask, read_mask_onto, referenced_series
     from napari_ctlns.formats.images import file_stem
 
+    series = referenced_series(path)
+    for scan in scans:
+        if series and series == scan.source.series_uid:
+            return file_stem(path), read_mask_onto(path, scan)
     mask = read_mask(path)
     for fits in (Geometry.same_grid, _lies_within):
         for scan in scans:

@@ -16,7 +16,7 @@ from napari.layers import Labels, Points
 
 from napari_ctlns.errors import AnnotationError, MaskError, OutputError
 from napari_ctlns.events import Event, Finished, Started
-from napari_ctlns.findings import Annotation
+from napari_ctlns.findings import Annotation, Findings
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.volume import Volume
 
@@ -51,11 +51,13 @@ def save_mask(layer: Labels, path: str | os.PathLike[str], scan: Volume | None) 
         If the scan itself lies there, or the file cannot be written.
     """
     mask = mask_to_save(layer, scan)
-    _write(mask, scan, Path(path))
+    _write(mask, scan, Path(path), of.findings_of(layer))
     return mask.source.warnings
 
 
-def save_mask_job(mask: Volume, scan: Volume, path: Path) -> Iterator[Event]:
+def save_mask_job(
+    mask: Volume, scan: Volume, path: Path, findings: Findings | None = None
+) -> Iterator[Event]:
     """Save what a labels layer shows on the grid of its scan; `Finished` has ``path``.
 
     Parameters
@@ -66,6 +68,8 @@ def save_mask_job(mask: Volume, scan: Volume, path: Path) -> Iterator[Event]:
         The scan it is drawn on.
     path
         The file to write; the format follows the extension.
+    findings
+        What a DICOM SEG is to tell of its labels.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def save_mask_job(mask: Volume, scan: Volume, path: Path) -> Iterator[Event]:
         If the scan itself lies there, or the file cannot be written.
     """
     yield Started(title=f"Save {path.name}")
-    _write(mask_on_scan(mask, scan), scan, path)
+    _write(mask_on_scan(mask, scan), scan, path, findings)
     yield Finished(result={"path": path})
 
 
@@ -135,13 +139,15 @@ def _refuse_turned(layer: Labels) -> None:
         raise MaskError(f"{layer.name} is turned in napari; reset its transform first")
 
 
-def _write(mask: Volume, scan: Volume | None, path: Path) -> None:
+def _write(mask: Volume, scan: Volume | None, path: Path, findings: Findings | None) -> None:
     from napari_ctlns.formats import write_volume
 
     source = None if scan is None else scan.source.path
     if source is not None and path.absolute() == source.absolute():
         raise OutputError(f"{path.name} is the scan itself; choose another name")
-    write_volume(mask, path)
+    if scan is not None and mask.geometry.same_grid(scan.geometry):
+        mask = scan.mask(mask.array)  # knows the slices that a DICOM SEG is drawn on
+    write_volume(mask, path, findings)
 
 
 # -- annotations ------------------------------------------------------------------

@@ -44,7 +44,10 @@ from napari_ctlns.volume import Volume
 if TYPE_CHECKING:
     import napari
 
-MASK_FILES = ("NIfTI (*.nii.gz *.nii)", "MetaImage (*.mha *.mhd)", "NRRD (*.nrrd)")
+MASK_FILES = (
+    *("NIfTI (*.nii.gz *.nii)", "MetaImage (*.mha *.mhd)", "NRRD (*.nrrd)"),
+    "DICOM SEG (*.dcm)",
+)
 TABLE_FILES = ("CSV (*.csv)", "JSON (*.json)")
 _WIDTH = 390  # the usual columns side by side
 _NO_LAYER = "No labels layer yet: predict, make a mask from annotations, or add one to paint in."
@@ -214,7 +217,7 @@ class NodulesPanel(Panel):
         now = self._now()
         path = self._ask_path("Save mask", "nodules.nii.gz", MASK_FILES)
         if now is not None and path is not None:
-            job = save_mask_job(now.mask, now.scan, path)
+            job = save_mask_job(now.mask, now.scan, path, of.findings_of(now.layer))
             self._work(ThreadWork(job), partial(self._mask_is_saved, now))
 
     def _save_table(self) -> None:

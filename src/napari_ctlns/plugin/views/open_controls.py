@@ -18,7 +18,7 @@ from napari_ctlns.plugin.views.drop_target import DropTarget
 from napari_ctlns.plugin.views.file_dialogs import ALL_FILES, PROJECT_FILES
 
 _SCANS = f"Scans (*.mhd *.mha *.nii *.nii.gz *.nrrd *.dcm);;{ALL_FILES}"
-_MASKS = f"Masks (*.nii.gz *.nii *.mha *.mhd *.nrrd);;{ALL_FILES}"
+_MASKS = f"Masks (*.nii.gz *.nii *.mha *.mhd *.nrrd *.dcm);;{ALL_FILES}"
 _TABLES = f"Tables (*.csv);;{ALL_FILES}"
 
 
