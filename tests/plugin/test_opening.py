@@ -11,6 +11,7 @@ from napari_ctlns.errors import ScanError
 from napari_ctlns.events import Event, Failed, Finished, Progress, ThreadControl
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import ScanFile, write_annotations, write_volume
+from napari_ctlns.plugin.coming import Coming
 from napari_ctlns.plugin.file_kinds import Kind, kind_of
 from napari_ctlns.plugin.layers import annotations_of_layer
 from napari_ctlns.plugin.opened import Opened
@@ -219,7 +220,8 @@ def test_a_file_is_what_the_person_says_it_is(files: dict[str, Path], tmp_path: 
     asked = opened_of(reading([files["mask"]], kind="scan"))
     assert [kind for _, _, kind in asked.layers] == ["image"]
     (scan,) = scans_of(opened_of(reading([files["scan"]])))
-    labels = Volume(np.ones((2, 2, 2), np.int16), scan.geometry.cropped((1, 1, 1), (2, 2, 2)))
+    between = scan.geometry.cropped((1.25, 1.25, 1.25), (2, 2, 2))
+    labels = Volume(np.ones((2, 2, 2), np.int16), between)
     write_volume(labels, tmp_path / "signed.mha")
     asked = opened_of(reading([tmp_path / "signed.mha"], [scan], kind="mask"))
     ((array, meta, kind),) = asked.layers
@@ -229,7 +231,7 @@ def test_a_file_is_what_the_person_says_it_is(files: dict[str, Path], tmp_path: 
 
 def test_a_mask_on_another_grid_is_said(files: dict[str, Path], tmp_path: Path) -> None:
     (scan,) = scans_of(opened_of(reading([files["scan"]])))
-    smaller = scan.geometry.cropped((1, 1, 1), (2, 3, 3))
+    smaller = scan.geometry.cropped((1.25, 1.25, 1.25), (2, 3, 3))
     write_volume(Volume(np.ones((2, 3, 3), np.uint8), smaller, "mask"), tmp_path / "small.mha")
     opened = opened_of(reading([files["scan"], tmp_path / "small.mha"]))
     assert opened.layers[1][0].shape == SHAPE
@@ -309,17 +311,22 @@ def test_a_project_is_read_and_restored(
 
 
 @pytest.mark.parametrize(
-    ("folder", "words"),
-    [
-        ("gantry-tilt", "gantry tilt"),
-        ("missing-slice", "missing slice"),
-        ("same-position", "slices at the same position"),
-    ],
+    ("folder", "words"), [("gantry-tilt", "tilt"), ("missing-slice", "missing slice")]
 )
-def test_awkward_series_are_refused_in_words(shared_data: Path, folder: str, words: str) -> None:
-    event = last(reading([shared_data / "awkward-dicom" / folder]))
+def test_awkward_series_are_mended_and_seen_when_they_are(
+    shared_data: Path, folder: str, words: str
+) -> None:
+    told: list[Coming] = []
+    opened = opened_of(reading([shared_data / "awkward-dicom" / folder], tell=told.append))
+    (volume,) = scans_of(opened)
+    assert told == []  # resampled on its slices' positions: there is nothing to show before
+    assert words in " ".join(volume.source.warnings)
+
+
+def test_an_impossible_series_is_refused_in_words(shared_data: Path) -> None:
+    event = last(reading([shared_data / "awkward-dicom" / "same-position"]))
     assert isinstance(event, Failed)
-    assert event.message.startswith(words)
+    assert event.message.startswith("slices at the same position")
 
 
 def test_the_job_ends_with_an_error_that_is_ours(

@@ -7,7 +7,7 @@ units when layers differ, and a `Volume` or the scan it belongs to in
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,19 @@ from napari_ctlns.plugin.canvas import COMMON, canvas_to_lps, lps_to_canvas, pla
 from napari_ctlns.plugin.windowing import PRESETS, Window, display_range
 from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Volume
 
+if TYPE_CHECKING:
+    from napari_ctlns.formats import Candidate
+
 KEY = "ctlns"
 NEW_DIAMETER_MM = 10.0
 """Of a nodule that was marked in a scan without any, unless told otherwise."""
 ANNOTATION_COLOUR = "#e69f00"
 """Orange of the Okabe-Ito palette, which colour-blind people tell from the labels' own."""
 
+CANDIDATE_MM = 3.0
+"""Of the disc that marks a candidate, which has a place but no size."""
+_NODULE_COLOUR = np.array([0.9, 0.62, 0.0])
+_NO_NODULE_COLOUR = np.array([0.34, 0.71, 0.91])
 _BORDER_MM = 0.6
 _DECIMALS = 9
 
@@ -61,6 +68,13 @@ class AnnotationLayer:
 
     geometry: Geometry
     scan_id: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateLayer:
+    """Marks points that may be nodules: they are only looked at."""
+
+    geometry: Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +172,44 @@ def annotations_tuple(
         },
         "points",
     )
+
+
+def candidates_tuple(
+    candidates: Iterable["Candidate"], geometry: Geometry, name: str = "candidates"
+) -> LayerTuple:
+    """Return candidates as layer data: small discs, coloured by class, else by probability.
+
+    They are there to be seen; nobody works on them as on annotations.
+    """
+    rows = tuple(candidates)
+    unit = max(geometry.spacing)
+    centres = lps_to_canvas(geometry, np.array([c.centre for c in rows]).reshape(-1, 3))
+    scores = [c.probability for c in rows]
+    return (
+        centres / unit,
+        {
+            **COMMON,
+            "scale": (unit,) * 3,
+            "name": name,
+            "size": CANDIDATE_MM / unit,
+            "face_color": [_candidate_colour(c) for c in rows],
+            "border_width": 0,
+            "opacity": 0.8,
+            "antialiasing": 0,
+            "projection_mode": "rescale_spherical",
+            "features": {"class": [c.is_nodule for c in rows], "probability": scores},
+            "metadata": {KEY: CandidateLayer(geometry)},
+        },
+        "points",
+    )
+
+
+def _candidate_colour(candidate: "Candidate") -> Colour:
+    """Orange for a nodule, blue for none, and between them by probability."""
+    share = candidate.probability if candidate.is_nodule is None else float(candidate.is_nodule)
+    share = min(max(share or 0.0, 0.0), 1.0)
+    mixed = share * _NODULE_COLOUR + (1 - share) * _NO_NODULE_COLOUR
+    return (float(mixed[0]), float(mixed[1]), float(mixed[2]), 1.0)
 
 
 def preview_tuple(geometry: Geometry) -> LayerTuple:

@@ -40,7 +40,9 @@ class Opened:
     again
         Scans that were asked for but are open already.
     waiting, still_waiting
-        Tables of which no scan is open; those that were known to wait already.
+        Files of whose scans none is open; those that were known to wait already.
+    bad_tables
+        Tables of which some rows cannot be used, and what is wrong, line by line.
     choices
         The scans of folders that hold several: one is to be chosen.
     problems
@@ -55,6 +57,7 @@ class Opened:
     again: list[Volume] = field(default_factory=list)
     waiting: list[Path] = field(default_factory=list)
     still_waiting: list[Path] = field(default_factory=list)
+    bad_tables: dict[Path, tuple[str, ...]] = field(default_factory=dict)
     choices: list["ScanFile"] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -62,7 +65,12 @@ class Opened:
     def anything(self) -> bool:
         """Whether there is something to show, to choose from or to wait for."""
         return bool(
-            self.projects or self.layers or self.again or self.choices or self.waiting
+            self.projects
+            or self.layers
+            or self.again
+            or self.choices
+            or self.waiting
+            or self.bad_tables
         )
 
     @property

@@ -48,10 +48,12 @@ class _Request:
     kind: Kind | None = None
     scan: "ScanFile | None" = None
     aloud: bool = False
+    leave_out: bool = False
 
     def joins(self, other: "_Request") -> bool:
         """Whether two requests can be one."""
-        return self.scan is None is other.scan and self.kind == other.kind
+        alike = (self.kind, self.leave_out) == (other.kind, other.leave_out)
+        return self.scan is None is other.scan and alike
 
 
 @dataclass(frozen=True)
@@ -74,18 +76,20 @@ class Opener(QObject):
     ----------
     began
         A reading has begun (its `Work`).
-    choices_changed
-        There are other scans to choose from, or none any more.
+    asks
+        There are other `choices` or `bad_tables`, or none any more.
     work
         The reading that goes on.
     outcome
         How the last one ended.
     choices
         The scans of a folder of which one is to be chosen.
+    bad_tables
+        Tables of which some rows cannot be used, and what is wrong, line by line.
     """
 
     began = Signal(object)
-    choices_changed = Signal()
+    asks = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -100,6 +104,7 @@ class Opener(QObject):
         self.work: ThreadWork | None = None
         self.outcome = Outcome()
         self.choices: list[ScanFile] = []
+        self.bad_tables: dict[Path, tuple[str, ...]] = {}
         self._gathering = QTimer(self)  # until napari has handed over all files of a drop
         self._gathering.setSingleShot(True)
         self._gathering.timeout.connect(self._begin)
@@ -123,7 +128,17 @@ class Opener(QObject):
 
     def put_choices_away(self) -> None:
         """Choose none."""
-        self._offer([])
+        self._ask_back([], self.bad_tables)
+
+    def leave_bad_rows_out(self) -> None:
+        """Open the other rows of the `bad_tables`."""
+        tables = list(self.bad_tables)
+        self.put_bad_tables_away()
+        self._ask(_Request(tables, leave_out=True))
+
+    def put_bad_tables_away(self) -> None:
+        """Open none of them."""
+        self._ask_back(self.choices, {})
 
     def show_in(self, panel: QObject) -> None:
         """Leave choices, and telling how a reading goes, to a panel as long as there is one."""
@@ -157,11 +172,12 @@ class Opener(QObject):
         session, window = self._session, read_settings().window
         self._control = ThreadControl()
         self._tried = {volume.scan_id for volume in session.open_scans}
-        also = (window, self._control, tuple(session.waiting_tables), self._told.put)
+        also = (window, self._control, tuple(session.waiting), self._told.put)
         if request.scan is not None:
             job = reading_series(request.scan, session.open_scans, *also)
         else:
-            job = reading(request.paths, session.open_scans, request.kind, *also)
+            paths, kind = request.paths, request.kind
+            job = reading(paths, session.open_scans, kind, *also, request.leave_out)
         self.work = ThreadWork(job, self._control, self)
         self.work.came.connect(self._hear)
         if request.aloud and not self._panels:
@@ -199,30 +215,30 @@ class Opener(QObject):
     def _show(self, opened: Opened) -> None:
         session = self._session
         self._tried |= {volume.scan_id for volume in opened.scans}
-        session.waiting_tables = [*opened.still_waiting, *opened.waiting]
+        session.waiting = [*opened.still_waiting, *opened.waiting]
         problems = list(opened.problems)
         try:
             show(session, opened, self._coming)
         except CtlnsError as error:
             problems.append(str(error))
         self.outcome = Outcome(opened.in_words(), tuple(problems))
-        self._offer(opened.choices)
+        self._ask_back(opened.choices, opened.bad_tables)
 
     def _scan_changed(self) -> None:
         """Place tables that wait when a scan came some other way, with a project for example."""
         there = {volume.scan_id for volume in self._session.open_scans}
-        if self._session.waiting_tables and not there <= self._tried:
+        if self._session.waiting and not there <= self._tried:
             self._ask(_Request(aloud=True))
 
     # -- what a person is told --------------------------------------------------------------
 
-    def _offer(self, choices: "list[ScanFile]") -> None:
-        self.choices = choices
-        if choices and not self._panels:
+    def _ask_back(self, choices: "list[ScanFile]", bad_tables: dict[Path, tuple[str, ...]]) -> None:
+        self.choices, self.bad_tables = choices, bad_tables
+        if (choices or bad_tables) and not self._panels:
             window = getattr(self._session.viewer, "window", None)
             if window is not None:
                 window.add_plugin_dock_widget(PLUGIN, "Scan")
-        self.choices_changed.emit()
+        self.asks.emit()
 
     def _tell_napari(self, failed: bool) -> None:
         from napari.utils.notifications import show_error, show_info, show_warning

@@ -14,23 +14,19 @@ from typing import TYPE_CHECKING
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Control, Event, Failed, Finished, Progress, Started, Uncontrolled
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.belongings import NoScanYetError, Placed, is_mask_of_any, place
 from napari_ctlns.plugin.coming import Coming
 from napari_ctlns.plugin.file_kinds import Kind, kind_of
 from napari_ctlns.plugin.opened import Opened
 from napari_ctlns.plugin.project_file import read_project_file
-from napari_ctlns.plugin.reading import (
-    NoScanForTableError,
-    is_mask_of_any,
-    points_on,
-    read_files,
-)
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
 
-_ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "annotations")  # what lies on scans, last
+# what lies on scans, last
+_ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "lidc", "boxes", "annotations")
 
 _SECONDS_TO_SHOW = 0.5
 
@@ -49,6 +45,7 @@ def reading(
     control: Control | None = None,
     waiting: Sequence[Path] = (),
     tell: Tell | None = None,
+    leave_out: bool = False,
 ) -> Iterator[Event]:
     """Read files and folders; a job whose result is ``value``, an `Opened`.
 
@@ -66,13 +63,15 @@ def reading(
     window
         The name of the window to show scans through, see `opening_window`.
     waiting
-        Tables that were given before their scans: what is for a scan among the
+        Files that were given before their scans: what is for a scan among the
         paths, or among those open, is read; the others wait on, without a word.
     tell
         Called with each scan of which a first slice is there.
+    leave_out
+        Leave out the rows of tables that cannot be used; otherwise such tables are not opened.
     """
     opened = Opened(window, list(open_scans))
-    reader = _Reader(opened, control or Uncontrolled(), tell)
+    reader = _Reader(opened, control or Uncontrolled(), tell, leave_out)
     yield Started(title=f"Reading {_named([*paths, *waiting])}")
     import scipy.ndimage  # noqa: F401 - half a second, which napari's first layer would take
 
@@ -87,8 +86,8 @@ def reading(
             except CtlnsError as error:
                 opened.problems.append(str(error))
             reader.stop_if_asked()
-        for table in waiting:
-            reader.try_again(table)
+        for path in waiting:
+            reader.try_again(path)
     except _StoppedError:
         yield Finished(stopped=True)
         return
@@ -110,8 +109,8 @@ def reading_series(
     try:
         yield from reader.read_scan(scan.path, scan.series)
         reader.stop_if_asked()
-        for table in waiting:
-            reader.try_again(table)
+        for path in waiting:
+            reader.try_again(path)
     except _StoppedError:
         yield Finished(stopped=True)
     else:
@@ -132,27 +131,34 @@ def _named(paths: Sequence[Path]) -> str:
 def _distinct(paths: Sequence[Path]) -> list[Path]:
     """Leave out what another path stands for.
 
-    Several slices of a folder are that folder; the voxels of a .mhd come with it.
+    Several slices of a folder are that folder, and so are several files of boxes; the
+    voxels of a .mhd come with it.
     """
-    folders = [path.parent for path in paths if _is_slice(path)]
-    kept = [p.parent if _is_slice(p) and folders.count(p.parent) > 1 else p for p in paths]
+    folders = [path.parent for path in paths if _is_part(path)]
+    kept = [p.parent if _is_part(p) and folders.count(p.parent) > 1 else p for p in paths]
     voxels = {p.with_suffix(s) for p in kept if p.suffix == ".mhd" for s in (".raw", ".zraw")}
     return [p for p in dict.fromkeys(kept) if p not in voxels]
 
 
-def _is_slice(path: Path) -> bool:
+def _is_part(path: Path) -> bool:
+    from napari_ctlns.formats import is_mask_file
     from napari_ctlns.formats.dicom import is_dicom
 
-    return path.is_file() and is_dicom(path)
+    if not path.is_file():
+        return False
+    return (is_dicom(path) and not is_mask_file(path)) or kind_of(path) == "boxes"
 
 
 class _Reader:
     """Reads one path after the other into an `Opened`."""
 
-    def __init__(self, opened: Opened, control: Control, tell: Tell | None) -> None:
+    def __init__(
+        self, opened: Opened, control: Control, tell: Tell | None, leave_out: bool = False
+    ) -> None:
         self._opened = opened
         self._control = control
         self._tell = tell
+        self._leave_out = leave_out
 
     def stop_if_asked(self) -> None:
         """Raise `_StoppedError` if somebody asked for an end."""
@@ -163,14 +169,12 @@ class _Reader:
         """Read one path; ``told`` that it is of this kind, a person insists on it."""
         if kind == "scan":
             yield from self._read_scans(path, told)
-        elif kind == "mask":
-            self._read_mask(path, told)
-        elif kind == "annotations":
-            self._read_annotations(path)
-        else:
+        elif kind == "project":
             project = read_project_file(path)
             self._opened.projects.append(project)
             self._opened.problems.extend(project.warnings)
+        else:
+            self._place(kind, path, told)
 
     # -- scans ------------------------------------------------------------------------
 
@@ -223,7 +227,7 @@ class _Reader:
         if coming is None and self._is_open(volume.source.path, volume.scan_id):
             return
         if not told and is_mask_of_any(volume, opened.open_scans):
-            self._read_mask(path, told)
+            self._place("mask", path, told)
             return
         opened.add(of.scan_tuple(volume, opening_window(volume, opened.window)))
         if coming is not None:
@@ -248,40 +252,39 @@ class _Reader:
 
     # -- what lies on scans -------------------------------------------------------------
 
-    def _read_mask(self, path: Path, told: bool) -> None:
-        from napari_ctlns.formats import read_mask_onto
-        from napari_ctlns.formats.images import file_stem
+    def _place(self, kind: Kind, path: Path, told: bool) -> None:
+        from napari_ctlns.formats import BadRows
 
-        opened = self._opened
-        if told and opened.open_scans:
-            mask = read_mask_onto(path, opened.open_scans[0])
-            opened.add(of.mask_tuple(mask, file_stem(path)))
-            opened.problems.extend(mask.source.warnings)
-        else:
-            found = read_files([path], open_scans=opened.open_scans)
-            opened.add(*found.layers)
-            opened.problems.extend(found.warnings)
-
-    def _read_annotations(self, path: Path) -> None:
         try:
-            self._place_annotations(path)
-        except NoScanForTableError as error:
+            self._place_now(kind, path, told)
+        except NoScanYetError as error:
             self._opened.waiting.append(path)
             if self._opened.open_scans:
                 self._opened.problems.append(str(error))
+        except BadRows as error:
+            self._opened.problems.append(str(error))
+            if error.good:
+                self._opened.bad_tables[path] = error.problems
 
     def try_again(self, path: Path) -> None:
-        """Read a table that waits, if its scan is there by now."""
+        """Read what waits, if its scan is there by now."""
         try:
-            self._place_annotations(path)
-        except NoScanForTableError:
+            self._place_now(kind_of(path), path, told=False)
+        except NoScanYetError:
             self._opened.still_waiting.append(path)
         except CtlnsError as error:  # the file was changed meanwhile
             self._opened.problems.append(str(error))
 
-    def _place_annotations(self, path: Path) -> None:
-        from napari_ctlns.formats import read_annotations
+    def _place_now(self, kind: Kind, path: Path, told: bool) -> None:
+        from napari_ctlns.formats import read_mask_onto
+        from napari_ctlns.formats.images import file_stem
 
-        scans = self._opened.open_scans
-        rows = read_annotations(path)
-        self._opened.add(*points_on(rows, path, scans[:1], scans[1:]))
+        opened = self._opened
+        scans = opened.open_scans
+        if kind == "mask" and told and scans:
+            mask = read_mask_onto(path, scans[0])
+            placed = Placed((of.mask_tuple(mask, file_stem(path)),), mask.source.warnings)
+        else:
+            placed = place(kind, path, (scans[:1], scans[1:]), self._leave_out)
+        opened.add(*placed.layers)
+        opened.problems.extend(placed.warnings)

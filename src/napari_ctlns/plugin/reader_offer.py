@@ -1,4 +1,4 @@
-"""The offer to be the reader that napari takes without asking: made once, and taken back at will."""
+"""The offer to be the reader that napari takes without asking: made once, taken back at will."""
 
 from qtpy.QtCore import QObject
 
@@ -38,9 +38,9 @@ class ReaderOffer(QObject):
         others = other_readers()
         instead = "".join(f" {name} is set to {plugin} now." for name, plugin in others.items())
         self._view.make(
-            f"napari asks which reader to use for {_WHAT}.{instead}",
+            f"napari asks each time if CT Lung Nodules may read {_WHAT}.{instead}",
             (
-                "Always use this one" if not others else "Use this one instead",
+                "Let it, always",
                 f"Sets {', '.join(PATTERNS)} in napari's preferences; {_WHERE}",
             ),
             ("No thanks", "Let napari ask; Preferences > CT Lung Nodules offers it again"),
@@ -56,7 +56,7 @@ class ReaderOffer(QObject):
         offer_reader(False)
         self._view.make(
             f"napari opens {_WHAT} with CT Lung Nodules from now on.",
-            ("Take it back", "Set napari's preferences as they were"),
+            ("Undo", "Set napari's preferences as they were"),
             ("Good", f"Put this line away; {_WHERE}"),
         )
 

@@ -61,8 +61,8 @@ class Session(QObject):
         Another training is watched, another model is chosen (the folder).
     closed
         The window closes: work that belongs to it has ended or is to end now.
-    waiting_tables
-        Annotations that were opened before their scans.
+    waiting
+        Files that were opened before the scans they lie on.
     """
 
     layers_changed = Signal()
@@ -90,7 +90,7 @@ class Session(QObject):
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._child: ChildProcess | None = None
         self._trainings: set[Path] = set()
-        self.waiting_tables: list[Path] = []
+        self.waiting: list[Path] = []
         self.run: Path | None = None
         self.model: Path | None = None
         viewer.layers.events.inserted.connect(self._inserted)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
@@ -16,6 +15,7 @@ from napari_ctlns.plugin.reader_offer import ReaderOffer
 from napari_ctlns.plugin.readout import cursor_readout_of
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
+from napari_ctlns.plugin.views.bad_rows import offer_to_leave_out
 from napari_ctlns.plugin.views.controls import no_scan
 from napari_ctlns.plugin.views.facts import FactsView
 from napari_ctlns.plugin.views.file_dialogs import PROJECT_FILES, ask_save_path
@@ -58,6 +58,7 @@ class ScanPanel(Panel):
         self.reader_offer = Offer()
         ReaderOffer(self.reader_offer)
         self.scan_choice = ScanChoice()
+        self.bad_rows = Offer()
         self.window_controls = WindowControls()
         self.cursor = ValueRows("Under the cursor", _UNDER_THE_CURSOR)
         self.facts = FactsView()
@@ -65,12 +66,13 @@ class ScanPanel(Panel):
         self._lay_out()
         self._connect()
         self._scan_changed()
-        self._show_choices()
+        self._show_questions()
         self._follow(self._opener.work)
 
     def _lay_out(self) -> None:
         self.add(self.open_controls)
         self.add(self.scan_choice)
+        self.add(self.bad_rows)
         self.add(self.reader_offer)
         tooltip = "The scan that all panels are about"
         self.add_form({"Scan": LayerChoice(self._session, "scan", tooltip)})
@@ -82,10 +84,12 @@ class ScanPanel(Panel):
         opener = self._opener
         opener.show_in(self)
         opener.began.connect(self._follow)
-        opener.choices_changed.connect(self._show_choices)
+        opener.asks.connect(self._show_questions)
         self.open_controls.asked.connect(opener.open)
         self.scan_choice.chosen.connect(opener.open_scan)
         self.scan_choice.put_away.connect(opener.put_choices_away)
+        self.bad_rows.taken.connect(opener.leave_bad_rows_out)
+        self.bad_rows.put_away.connect(opener.put_bad_tables_away)
         self.job_bar.start_clicked.connect(self._save_project)
         self.job_bar.ended.connect(self._ended)
         self._window = scan_window_of(self._session)
@@ -116,9 +120,11 @@ class ScanPanel(Panel):
         self.job_bar.say(outcome.sentences, trouble=bool(outcome.problems))
         self._say_choose()
 
-    def _show_choices(self) -> None:
-        self.scan_choice.offer(self._opener.choices)
-        if self._opener.choices:
+    def _show_questions(self) -> None:
+        opener = self._opener
+        self.scan_choice.offer(opener.choices)
+        offer_to_leave_out(self.bad_rows, opener.bad_tables)
+        if opener.choices or opener.bad_tables:
             self._say_choose()
             self.come_to_front()
 
