@@ -71,9 +71,7 @@ def makers(folder: Path, options: argparse.Namespace) -> Iterator[Callable[[], R
                 yield partial(made_series, folder, name, slices)
 
 
-def timed(
-    ours: Callable[[], object], peer: Callable[[], object], runs: int
-) -> tuple[float, float]:
+def timed(ours: Callable[[], object], peer: Callable[[], object], runs: int) -> tuple[float, float]:
     """Return the median seconds of both, which take turns after one run to warm up."""
     ours(), peer()
     rows = [(seconds(ours), seconds(peer)) for _ in range(runs)]
@@ -100,7 +98,11 @@ def made_series(folder: Path, name: str, slices: int) -> Row:
 
 def real_series(place: Path) -> Row:
     """Return the row of a folder with one series."""
-    return f"{place.parent.name}/{place.name}", partial(read_scan, place), partial(peer_series, place)
+    return (
+        f"{place.parent.name}/{place.name}",
+        partial(read_scan, place),
+        partial(peer_series, place),
+    )
 
 
 def peer_series(place: Path) -> sitk.Image:

@@ -1,12 +1,14 @@
 """Packing the pixels of DICOM files anew, in any transfer syntax, with the encoders at hand."""
 
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 import jpeg_ls
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+from PIL import Image
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_encoder
 from pydicom.uid import (
@@ -73,17 +75,44 @@ def by_rle(pixels):
 
 def by_pillow(pixels):
     """Return an 8-bit frame as a baseline JPEG."""
-    from io import BytesIO
-
-    from PIL import Image
-
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=95)
     return stream.getvalue()
 
 
+def jpeg_lossless(plane, precision):
+    """Pack a plane by T.81 Annex H: predictor 1, and a table of 17 codes of 5 bits.
+
+    None of the encoders at hand makes fewer than 16 bits.
+    """
+    rows, columns = plane.shape
+    words = plane.astype(np.int64)
+    before = np.empty_like(words)
+    before[0, 0] = 1 << (precision - 1)
+    before[1:, 0] = words[:-1, 0]
+    before[:, 1:] = words[:, :-1]
+    bits = []
+    for difference in ((words - before + 32768) % 65536 - 32768).ravel().tolist():
+        if difference == -32768:
+            bits.append(f"{16:05b}")
+            continue
+        size = abs(difference).bit_length()
+        value = difference if difference >= 0 else difference + (1 << size) - 1
+        bits.append(f"{size:05b}" + (f"{value:0{size}b}" if size else ""))
+    joined = "".join(bits)
+    joined += "1" * (-len(joined) % 8)
+    data = int(joined, 2).to_bytes(len(joined) // 8, "big").replace(b"\xff", b"\xff\0")
+    codes = bytes([0, 0, 0, 0, 0, 17, *[0] * 11]) + bytes(range(17))
+    head = b"\xff\xd8\xff\xc3\0\x0b" + bytes([precision])
+    head += rows.to_bytes(2, "big") + columns.to_bytes(2, "big") + b"\1\1\x11\0"
+    head += b"\xff\xc4" + (2 + len(codes)).to_bytes(2, "big") + codes
+    return head + b"\xff\xda\0\x08\1\1\0\1\0\0" + data + b"\xff\xd9"
+
+
 PACKERS = {
-    JPEGLosslessSV1: lambda pixels: by_gdcm(pixels, "JPEG"),
+    JPEGLosslessSV1: lambda pixels: (
+        by_gdcm(pixels, "JPEG") if pixels.itemsize == 2 else jpeg_lossless(pixels, 8)
+    ),
     JPEG2000Lossless: lambda pixels: by_gdcm(pixels, "JPEG2000"),
     JPEG2000: lambda pixels: by_gdcm(pixels, "JPEG2000"),
     JPEGLSLossless: by_jpegls,

@@ -96,7 +96,7 @@ def test_every_tilted_slice_is_held_wholly(tmp_path, write_series):
 def test_a_real_tilted_head_lies_where_its_headers_say(data):
     folder = data / "awkward-dicom" / "gantry-tilt"
     volume = read_scan(folder)
-    assert "gantry tilt of 14.0 degrees" in volume.source.warnings[0]
+    assert "gantry tilt of 14.0 degrees: 4 slices" in volume.source.warnings[0]
     grid = volume.geometry.source
     array = volume.geometry.to_source(volume.array)
     for path in folder.iterdir():

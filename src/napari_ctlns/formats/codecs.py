@@ -124,9 +124,7 @@ def _rle(data: bytearray, stored: Stored) -> npt.NDArray[Any]:
     return planes.view(f"<u{count}").reshape(stored.rows, stored.columns)
 
 
-def _gdcm(
-    data: bytes | bytearray, picture: Picture, syntax: UID, folder: Path
-) -> npt.NDArray[Any]:
+def _gdcm(data: bytes | bytearray, picture: Picture, syntax: UID, folder: Path) -> npt.NDArray[Any]:
     """Return the words of a checked picture through GDCM, which reads files only."""
     path = folder / f"{threading.get_ident()}.dcm"
     with path.open("wb", buffering=0) as file:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.dicom_headers import Role, is_dicom, quiet, read_slices
+from napari_ctlns.formats.dicom_headers import Role, is_dicom, read_slices
 from napari_ctlns.formats.dicom_slice import Slice
 from napari_ctlns.formats.dicomdir import is_dicomdir, listed_files
 
@@ -116,15 +116,14 @@ def list_series(place: Path) -> Contents:
     found: dict[Role, dict[str, list[Slice]]] = {"slices": {}, "capture": {}}
     damaged: list[Path] = []
     others: Counter[Role] = Counter()
-    with quiet():
-        for path in visible_files(place) if place.is_dir() else listed_files(place):
-            role, slices = read_slices(path)
-            for one in slices:
-                uid = str(one.header.SeriesInstanceUID)
-                found[role].setdefault(uid, []).append(one)
-            if role == "damaged":
-                damaged.append(path)
-            others[role] += 1
+    for path in visible_files(place) if place.is_dir() else listed_files(place):
+        role, slices = read_slices(path)
+        for one in slices:
+            uid = str(one.header.SeriesInstanceUID)
+            found[role].setdefault(uid, []).append(one)
+        if role == "damaged":
+            damaged.append(path)
+        others[role] += 1
     grouped = found["slices"] or found["capture"]
     series = tuple(Series(uid, tuple(slices)) for uid, slices in sorted(grouped.items()))
     return Contents(series, tuple(damaged), others)

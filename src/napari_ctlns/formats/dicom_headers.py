@@ -96,13 +96,13 @@ def quiet() -> Iterator[None]:
 def read_slices(path: Path) -> tuple[Role, tuple[Slice, ...]]:
     """Read the header of a file: what it is, and the slices in it."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, quiet():
             if not _begins_like_dicom(file.read(132)):
                 return "other", ()
             file.seek(0)
             header = _header(file)
-        _parse(header)
-        return _slices(header)
+            _parse(header)
+            return _slices(header)
     except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
         return "damaged", ()
 
@@ -114,17 +114,20 @@ def _header(file: BinaryIO) -> Dataset:
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
         if tag != _PIXELS:
             return False
-        found.append(RawDataElement(_PIXELS, vr, length, None, file.tell(), vr is None, True))
+        found.append(RawDataElement(_PIXELS, vr, length, b"", file.tell(), vr is None, True))
         return True
 
     header = read_partial(file, at_pixels, defer_size=_LATER, force=True, specific_tags=list(_TAGS))
     if header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         # positions count in what is unpacked, which only pydicom holds
         file.seek(0)
-        return pydicom.dcmread(file, defer_size=_LATER, force=True, specific_tags=list(_TAGS))
+        header = pydicom.dcmread(file, defer_size=_LATER, force=True, specific_tags=list(_TAGS))
+        pixels = header.get_item(_PIXELS, keep_deferred=True)
+        found = [pixels] if isinstance(pixels, RawDataElement) else []
     if found:
         little = header.original_encoding[1] is not False
-        header[_PIXELS] = found[0]._replace(is_little_endian=little)
+        # not None, which makes pydicom read the pixels whenever the element is looked at
+        header[_PIXELS] = found[0]._replace(value=b"", is_little_endian=little)
     return header
 
 

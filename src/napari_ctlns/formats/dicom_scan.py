@@ -10,7 +10,6 @@ from pydicom import Dataset
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.dicom import Series
-from napari_ctlns.formats.dicom_headers import quiet
 from napari_ctlns.formats.dicom_slice import Slice
 from napari_ctlns.formats.pixels import fill, pixel_dtype
 from napari_ctlns.formats.regridding import slices_onto_grid
@@ -53,14 +52,13 @@ def series_parts(
         something had to be mended.
     """
     where = f"(series {series.uid} in {series.folder})"
-    with quiet():
-        try:
-            return (yield from _parts(series, place, strict))
-        except ScanError as error:
-            raise ScanError(f"{error} {where}") from None
-        except Exception as error:  # pydicom parses a value only when it is asked for
-            message = f"a DICOM header cannot be understood: {error}; export the scan again"
-            raise ScanError(f"{message} {where}") from error
+    try:
+        return (yield from _parts(series, place, strict))
+    except ScanError as error:
+        raise ScanError(f"{error} {where}") from None
+    except Exception as error:  # pydicom raises whatever the bytes lead it to
+        message = f"a DICOM header cannot be understood: {error}; export the scan again"
+        raise ScanError(f"{message} {where}") from error
 
 
 def refuse_mended(source: Source) -> None:

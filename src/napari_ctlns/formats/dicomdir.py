@@ -8,6 +8,7 @@ from pydicom import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from napari_ctlns.errors import ScanError
+from napari_ctlns.formats.dicom_headers import quiet
 
 
 def is_dicomdir(path: Path) -> bool:
@@ -29,9 +30,10 @@ def listed_files(path: Path) -> list[Path]:
         that are not there.
     """
     try:
-        records = pydicom.dcmread(path, force=True).DirectoryRecordSequence
-        _refuse_cut(records, path.stat().st_size)
-        names = [_name(r) for r in records if r.DirectoryRecordType == "IMAGE"]
+        with quiet():
+            records = pydicom.dcmread(path, force=True).DirectoryRecordSequence
+            _refuse_cut(records, path.stat().st_size)
+            names = [_name(r) for r in records if r.DirectoryRecordType == "IMAGE"]
     except Exception as error:  # pydicom raises whatever the bytes lead it to
         message = f"damaged DICOMDIR {path}: {error}; open its folder instead"
         raise ScanError(message) from error

@@ -160,6 +160,8 @@ def _tilt_words(heights: FloatArray, aside: FloatArray) -> str:
     left = float(np.linalg.norm(aside - np.outer(heights, slope), axis=1).max())
     if left > _LARGEST_MM:
         largest = float(np.linalg.norm(aside, axis=1).max())
-        return f"slices shifted by up to {largest:.2f} mm within their planes: moved back in place"
+        return f"slices shifted by up to {largest:.2f} mm within their planes: moved into place"
     angle = math.degrees(math.atan(float(np.linalg.norm(slope))))
-    return f"gantry tilt of {angle:.1f} degrees: slices moved onto a straight grid"
+    return (
+        f"gantry tilt of {angle:.1f} degrees: {len(heights)} slices were moved onto a straight grid"
+    )

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -121,7 +122,7 @@ def locate(header: Dataset) -> Frames:
         contradicts itself.
     """
     path = Path(str(header.filename))
-    element = header.get_item(_PIXELS)
+    element = header.get_item(_PIXELS, keep_deferred=True)
     if element is None:
         raise ScanError(f"no pixel data in {path}; give the whole CT series")
     raw = isinstance(element, RawDataElement)
@@ -259,7 +260,7 @@ def _table(file: IO[bytes], table: Span, fragments: list[Span]) -> list[int]:
     zero = fragments[0][0]
     number = {start - zero: k for k, (start, _) in enumerate(fragments)}
     firsts = [number.get(offset, -1) for offset in offsets]
-    rising = all(a < b for a, b in zip(firsts, firsts[1:], strict=False))
+    rising = all(a < b for a, b in pairwise(firsts))
     return firsts if rising and -1 not in firsts else []
 
 
