@@ -62,10 +62,10 @@ def main():
         except CtlnsError:
             counts["refused"] += 1
         except BaseException:
-            print(f"round {number} of {kind}, seed {seed}", file=sys.stderr)
+            sys.stderr.write(f"round {number} of {kind}, seed {seed}\n")
             raise
         faulthandler.cancel_dump_traceback_later()
-    print(kind, counts["read"], counts["refused"])
+    sys.stdout.write(f"{kind} {counts['read']} {counts['refused']}\n")
 
 
 def damaged(whole, chance):

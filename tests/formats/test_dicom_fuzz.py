@@ -25,8 +25,7 @@ KINDS = [
 def counts(kind, rounds, seed, folder):
     done = subprocess.run(
         [sys.executable, str(SCRIPT), kind, str(rounds), str(seed), str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         encoding="utf-8",
         errors="replace",
         check=False,

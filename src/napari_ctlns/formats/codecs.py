@@ -69,7 +69,7 @@ def decoded(frames: Frames, number: int, folder: Path) -> tuple[npt.NDArray[Any]
         message = f"unknown compression of pixels in {frames.path}: {syntax.name}"
         raise ScanError(f"{message}; export the scan uncompressed")
     try:
-        data = frames.read(number)
+        data: bytes | bytearray = frames.read(number)
         if syntax == RLELossless:
             return _rle(data, stored), stored
         if syntax in _JPEG_2000:
@@ -80,7 +80,8 @@ def decoded(frames: Frames, number: int, folder: Path) -> tuple[npt.NDArray[Any]
         _refuse_other(picture, stored)
         return _gdcm(data, picture, syntax, folder), _as_decoded(picture, stored)
     except (ValueError, IndexError, struct.error, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1] if isinstance(error, RuntimeError) else error
+        # what GDCM says of its own file helps nobody
+        reason = error if isinstance(error, ValueError) else "cannot be unpacked"
         message = f"damaged pixels in {frames.path}: {syntax.name}, {reason}"
         raise ScanError(f"{message}; copy the file again") from error
     except OSError as error:
@@ -101,13 +102,14 @@ def _as_decoded(picture: Picture, stored: Stored) -> Stored:
     allocated = 8 if picture.precision <= 8 else 16
     if picture.signed:  # the decoder has extended the sign
         return replace(stored, allocated=allocated, bits=allocated, high=allocated - 1, signed=True)
-    if picture.precision <= stored.bits:  # no room for anything but the pixel
-        bits = min(stored.bits, allocated)
-        return replace(stored, allocated=allocated, bits=bits, high=bits - 1)
-    return replace(stored, allocated=allocated)
+    if picture.precision < stored.bits:  # no room for a sign, nor for anything beside the pixel
+        bits = picture.precision
+        return replace(stored, allocated=allocated, bits=bits, high=bits - 1, signed=False)
+    high = min(stored.high, picture.precision - 1)
+    return replace(stored, allocated=allocated, high=high)
 
 
-def _rle(data: bytearray, stored: Stored) -> npt.NDArray[Any]:
+def _rle(data: bytes | bytearray, stored: Stored) -> npt.NDArray[Any]:
     """Return the words of an RLE frame: PS3.5 Annex G, most significant bytes first."""
     count = stored.allocated // 8
     head = struct.unpack_from("<16I", data)
@@ -127,10 +129,12 @@ def _rle(data: bytearray, stored: Stored) -> npt.NDArray[Any]:
 def _gdcm(data: bytes | bytearray, picture: Picture, syntax: UID, folder: Path) -> npt.NDArray[Any]:
     """Return the words of a checked picture through GDCM, which reads files only."""
     path = folder / f"{threading.get_ident()}.dcm"
-    with path.open("wb", buffering=0) as file:
+    # writing over the file of the frame before is much faster than making it anew
+    with path.open("r+b" if path.exists() else "wb") as file:
         file.write(_before(picture, syntax))
         file.write(memoryview(data)[: picture.length])
         file.write(_after(picture))
+        file.truncate()
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))

@@ -1,17 +1,16 @@
 """Where in a DICOM file the stored pixels of each frame lie, and reading exactly those bytes.
 
-Encapsulation as in DICOM PS3.5 A.4. pydicom has read the header by then; the bytes
+pydicom has read the header by then; the bytes
 are taken by its word, with every length checked against the file.
 """
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
-from itertools import pairwise
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import IO, Any
 
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
@@ -25,6 +24,7 @@ from pydicom.uid import (
 )
 
 from napari_ctlns.errors import ScanError
+from napari_ctlns.formats.encapsulation import Span, encapsulated, truncated
 
 _NATIVE = (
     ImplicitVRLittleEndian,
@@ -34,13 +34,6 @@ _NATIVE = (
 )
 _PIXELS = Tag("PixelData")
 _UNDEFINED = 0xFFFFFFFF
-_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
-_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
-"""How a JPEG, a JPEG 2000 and a JP2 stream begin."""
-_MOST_FRAGMENTS = 1 << 20
-
-Span = tuple[int, int]
-"""Start and length, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +99,8 @@ class Frames:
         with _opened(self.path, self.inflated) as file:
             for start, length in spans:
                 file.seek(start)
-                if file.readinto(view[at : at + length]) != length:  # type: ignore[attr-defined]
-                    raise _truncated(self.path)
+                if file.readinto(view[at : at + length]) != length:
+                    raise truncated(self.path)
                 at += length
         return data
 
@@ -125,21 +118,22 @@ def locate(header: Dataset) -> Frames:
     element = header.get_item(_PIXELS, keep_deferred=True)
     if element is None:
         raise ScanError(f"no pixel data in {path}; give the whole CT series")
-    raw = isinstance(element, RawDataElement)
-    start = (element.value_tell if raw else element.file_tell) or 0
+    if isinstance(element, RawDataElement):
+        start, undefined = element.value_tell, element.length == _UNDEFINED
+    else:
+        start, undefined = element.file_tell or 0, bool(element.is_undefined_length)
     stored = stored_pixels(header, path)
     syntax, little_endian = _syntax(header)
-    number = max(_whole(header, "NumberOfFrames", 1, path), 1)
+    number = frame_count(header, path)
     inflated = _inflated(path) if syntax == DeflatedExplicitVRLittleEndian else None
     if not little_endian and stored.allocated == 8 and element.VR == "OW":
         raise ScanError(f"8-bit pixels in big-endian words in {path}; export the scan again")
-    undefined = element.length == _UNDEFINED if raw else bool(element.is_undefined_length)
     if undefined == (syntax in _NATIVE):
         raise ScanError(f"damaged pixels in {path}: not {syntax.name}; export the scan again")
     with _opened(path, inflated) as file:
         size = file.seek(0, 2)
         if undefined:
-            spans = _encapsulated(file, start, size, number, path)
+            spans = encapsulated(file, start, size, number, path)
         else:
             spans = _native(stored.nbytes, start, size, number, path)
     return Frames(
@@ -180,6 +174,17 @@ def stored_pixels(header: Dataset, path: Path) -> Stored:
     return stored
 
 
+def frame_count(header: Dataset, path: Path) -> int:
+    """Return how many frames a file says it holds.
+
+    Raises
+    ------
+    ScanError
+        If it is no number.
+    """
+    return max(_whole(header, "NumberOfFrames", 1, path), 1)
+
+
 def is_packed(header: Dataset) -> bool:
     """Whether the pixels of a file are compressed, or all of it is."""
     syntax, _ = _syntax(header)
@@ -214,66 +219,6 @@ def _native(
     return tuple(((start + k * nbytes, nbytes),) for k in range(number))
 
 
-def _encapsulated(
-    file: IO[bytes], start: int, size: int, number: int, path: Path
-) -> tuple[tuple[Span, ...], ...]:
-    """Return the fragments of each frame."""
-    items = list(_items(file, start, size, path))
-    if len(items) < number + 1:
-        message = f"missing pixels in {path}: {number} frames, {max(len(items) - 1, 0)} pieces"
-        raise ScanError(f"{message}; copy the file again")
-    table, fragments = items[0], items[1:]
-    if number == 1:
-        return (tuple(fragments),)
-    if len(fragments) == number:
-        return tuple((fragment,) for fragment in fragments)
-    firsts = _table(file, table, fragments) or _beginnings(file, fragments)
-    if len(firsts) != number or firsts[0] != 0:
-        message = f"unclear pixels in {path}: {len(fragments)} pieces of {number} frames"
-        raise ScanError(f"{message}; export the scan as one file a slice")
-    ends = [*firsts[1:], len(fragments)]
-    return tuple(tuple(fragments[a:b]) for a, b in zip(firsts, ends, strict=True))
-
-
-def _items(file: IO[bytes], start: int, size: int, path: Path) -> Iterator[Span]:
-    """Yield where the items of an encapsulated element lie, the offset table first."""
-    for _ in range(_MOST_FRAGMENTS):
-        file.seek(start)
-        head = file.read(8)
-        if head[:4] == _END:
-            return
-        if len(head) < 8 or head[:4] != _ITEM:
-            raise _truncated(path)
-        length = int.from_bytes(head[4:], "little")
-        if start + 8 + length > size:
-            raise _truncated(path)
-        yield start + 8, length
-        start += 8 + length
-    raise ScanError(f"damaged pixels in {path}: too many pieces; export the scan again")
-
-
-def _table(file: IO[bytes], table: Span, fragments: list[Span]) -> list[int]:
-    """Return the number of each frame's first fragment by the basic offset table, if it fits."""
-    file.seek(table[0])
-    data = file.read(table[1])
-    offsets = struct.unpack(f"<{len(data) // 4}I", data[: len(data) // 4 * 4])
-    zero = fragments[0][0]
-    number = {start - zero: k for k, (start, _) in enumerate(fragments)}
-    firsts = [number.get(offset, -1) for offset in offsets]
-    rising = all(a < b for a, b in pairwise(firsts))
-    return firsts if rising and -1 not in firsts else []
-
-
-def _beginnings(file: IO[bytes], fragments: list[Span]) -> list[int]:
-    """Return the numbers of the fragments that begin a compressed picture."""
-    found = []
-    for k, (start, _) in enumerate(fragments):
-        file.seek(start)
-        if file.read(8).startswith(_STARTS):
-            found.append(k)
-    return found
-
-
 def _inflated(path: Path) -> bytes:
     """Return the data set of a deflated file (PS3.5 A.5), as pydicom counts its bytes."""
     try:
@@ -294,14 +239,10 @@ def _end_of_meta(data: bytes) -> int:
     return at
 
 
-def _opened(path: Path, inflated: bytes | None) -> Any:
-    if inflated is not None:
-        return BytesIO(inflated)
+@contextlib.contextmanager
+def _opened(path: Path, inflated: bytes | None) -> Iterator[BufferedReader | BytesIO]:
     try:
-        return path.open("rb", buffering=0)
+        with path.open("rb") if inflated is None else BytesIO(inflated) as file:
+            yield file
     except OSError as error:
         raise ScanError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _truncated(path: Path) -> ScanError:
-    return ScanError(f"truncated pixels in {path}; copy the file again")

@@ -18,7 +18,14 @@ import numpy.typing as npt
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.codecs import decoded
 from napari_ctlns.formats.dicom_slice import Slice
-from napari_ctlns.formats.frames import Frames, Stored, is_packed, locate, stored_pixels
+from napari_ctlns.formats.frames import (
+    Frames,
+    Stored,
+    frame_count,
+    is_packed,
+    locate,
+    stored_pixels,
+)
 
 _LARGEST_RATIO = 1032
 """Deflate packs at most so many bytes into one; real slices never come near it."""
@@ -112,8 +119,8 @@ def _refuse_small_files(slices: Sequence[Slice]) -> None:
                 held += one.path.stat().st_size
             except OSError as error:
                 raise ScanError(f"cannot read {one.path}: {error.strerror or error}") from error
-            frames = one.header.get("NumberOfFrames") or 1
-            promised += stored_pixels(one.header, one.path).nbytes * int(frames)
+            stored = stored_pixels(one.header, one.path)
+            promised += stored.nbytes * frame_count(one.header, one.path)
         else:
             locate(one.header)
     # together, because one blank slice among others may be packed without end
