@@ -49,8 +49,10 @@ def source_images(source: Source, plane: Geometry) -> list[Dataset]:
 
 def name_frames(seg: Dataset, frames: Sequence[int]) -> None:
     """Let a SEG refer to frames by their numbers in the file, of which the scan may be a part."""
-    for item in seg.PerFrameFunctionalGroupsSequence:
-        image = item.DerivationImageSequence[0].SourceImageSequence[0]
+    items = [one.DerivationImageSequence[0] for one in seg.PerFrameFunctionalGroupsSequence]
+    # segments on one slice share what they say of it
+    images = {id(image): image for image in (item.SourceImageSequence[0] for item in items)}
+    for image in images.values():
         image.ReferencedFrameNumber = frames[int(image.ReferencedFrameNumber) - 1]
 
 
