@@ -1,5 +1,6 @@
 """What was read of some paths, on its way from the thread that reads to the window."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,3 +97,12 @@ class Opened:
         before = len(self.scans)
         self.layers.extend(layers)
         self.open_scans[:0] = self.scans[before:]
+
+    def leave_out(self, scans: Iterable[Volume]) -> None:
+        """Leave scans out again that nobody wants any more."""
+        unwanted = set(scans)
+        self.layers = [
+            data
+            for data in self.layers
+            if getattr(data[1]["metadata"][of.KEY], "volume", None) not in unwanted
+        ]

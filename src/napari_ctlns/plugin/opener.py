@@ -217,11 +217,13 @@ class Opener(QObject):
         self._tried |= {volume.scan_id for volume in opened.scans}
         session.waiting = [*opened.still_waiting, *opened.waiting]
         problems = list(opened.problems)
+        gone = [coming for coming, layer in self._coming.items() if not layer.is_there]
+        opened.leave_out(volume for volume, coming in opened.coming.items() if coming in gone)
         try:
             show(session, opened, self._coming)
         except CtlnsError as error:
             problems.append(str(error))
-        self.outcome = Outcome(opened.in_words(), tuple(problems))
+        self.outcome = Outcome(opened.in_words() or "cancelled" * bool(gone), tuple(problems))
         self._ask_back(opened.choices, opened.bad_tables)
 
     def _scan_changed(self) -> None:
@@ -269,7 +271,7 @@ def show(
     for data in opened.layers:
         volume = getattr(data[1]["metadata"][of.KEY], "volume", None)
         shown = (coming or {}).get(opened.coming.get(volume))
-        if shown is not None and shown.is_there:
+        if shown is not None:
             shown.finish(data)
             continue
         layer = session.add(data)

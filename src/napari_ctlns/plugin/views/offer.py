@@ -24,6 +24,8 @@ class Offer(QWidget):
         self._words.setWordWrap(True)
         self.take = QPushButton()
         self.leave = QPushButton()
+        self.take.setToolTip("Do what is offered")
+        self.leave.setToolTip("Put the offer away")
         self.take.clicked.connect(self.taken)
         self.leave.clicked.connect(self.put_away)
         buttons = QHBoxLayout()
