@@ -69,6 +69,9 @@ def makers(folder: Path, options: argparse.Namespace) -> Iterator[Callable[[], R
         for name in ENCODERS:
             if options.only in name:
                 yield partial(made_series, folder, name, slices)
+    for name in IMAGES:
+        if options.only in name:
+            yield partial(made_image, folder, name, max(options.slices))
 
 
 def timed(ours: Callable[[], object], peer: Callable[[], object], runs: int) -> tuple[float, float]:
@@ -182,12 +185,33 @@ def by_rle(pixels: np.ndarray) -> bytes:
     )
 
 
+# -- image files --------------------------------------------------------------------
+
+
+def made_image(folder: Path, name: str, slices: int) -> Row:
+    """Write a scan with SimpleITK as a file of one format."""
+    rng = np.random.default_rng(0)
+    distinct = np.stack([chest_slice(rng) for _ in range(DISTINCT)]).astype(np.int16) - 1024
+    image = sitk.GetImageFromArray(distinct[np.arange(slices) % DISTINCT])
+    image.SetSpacing((0.7, 0.7, 1.25))
+    file, packed = IMAGES[name]
+    path = folder / file
+    sitk.WriteImage(image, str(path), packed)
+    return f"{name}, {slices} slices", partial(read_scan, path), partial(sitk.ReadImage, path)
+
+
 ENCODERS = {
     "uncompressed": (ExplicitVRLittleEndian, np.ndarray.tobytes),
     "JPEG-LS": (JPEGLSLossless, lambda pixels: bytes(jpeg_ls.encode_array(pixels))),
     "JPEG lossless": (JPEGLosslessSV1, partial(by_gdcm, "JPEG")),
     "JPEG 2000": (JPEG2000Lossless, partial(by_gdcm, "JPEG2000")),
     "RLE": (RLELossless, by_rle),
+}
+IMAGES = {
+    ".mhd + .zraw": ("scan.mhd", True),
+    ".nii.gz": ("scan.nii.gz", True),
+    ".nrrd, gzip": ("scan.nrrd", True),
+    ".mhd + .raw": ("raw.mhd", False),
 }
 
 

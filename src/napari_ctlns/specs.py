@@ -28,13 +28,23 @@ class PrepareSpec(_Spec):
         A folder that is searched for scans, or one scan.
     out
         The dataset folder to make, or to add to.
-    annotations, masks
-        Exactly one of them: a CSV like LUNA16's, or a folder of masks matched by
-        series UID or file stem.
+    annotations, masks, lidc_xml
+        At most one of them: a CSV like LUNA16's, a folder of masks matched by series
+        UID or file stem, or XML files of LIDC-IDRI. None of them: as LUNA16 or the
+        Medical Segmentation Decathlon lie in their folders.
+    structures
+        Which structures of the masks are wanted; none: all.
+    lidc_share
+        Of the readers who marked a nodule, those who must have drawn a voxel.
     splits
         JSON or CSV that gives patients to train, val and test; None: by fraction.
+    test_subset
+        Instead of ``splits``: patients by the subset folders of LUNA16, of which this
+        one is for testing and the one before it for validation.
     patients
         CSV with columns ``scan_id, patient_id``.
+    skip_bad_rows
+        Leave out rows of ``annotations`` that cannot be understood.
     strict
         Refuse a scan that would otherwise be mended with a warning.
     """
@@ -44,8 +54,13 @@ class PrepareSpec(_Spec):
     recipe: Recipe
     annotations: Path | None = None
     masks: Path | None = None
+    structures: tuple[str, ...] = ()
+    lidc_xml: Path | None = None
+    lidc_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     splits: Path | None = None
+    test_subset: Annotated[int, Field(ge=0)] | None = None
     patients: Path | None = None
+    skip_bad_rows: bool = False
     strict: bool = False
 
 

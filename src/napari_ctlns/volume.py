@@ -209,7 +209,8 @@ class Source:
     path
         The file or DICOM folder, or None for what was made in memory.
     format
-        ``"dicom"``, ``"mhd"``, ``"mha"``, ``"nifti"``, ``"nrrd"`` or ``"memory"``.
+        ``"dicom"``, ``"mhd"``, ``"mha"``, ``"nifti"``, ``"nrrd"`` or ``"memory"``;
+        of masks also ``"seg"`` or ``"rtstruct"``.
     series_uid
         DICOM series instance UID, or an empty string.
     modality

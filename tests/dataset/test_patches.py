@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as nps
 from napari_ctlns.dataset import PreparedScan
 from napari_ctlns.dataset.folder import ScanCard, SourceNote
 from napari_ctlns.dataset.patches import PatchSampler, cut_block, validation_samples
-from napari_ctlns.dataset.revisions import add_scan
+from napari_ctlns.dataset.revisions import ReadersMask, add_scan
 from napari_ctlns.recipe import Patches
 from napari_ctlns.volume import Geometry
 
@@ -36,7 +36,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> list[PreparedScan]:
             source=SourceNote(path=Path("none")),
             geometry=Geometry(SHAPE),
         )
-        prepared.append(add_scan(folder / f"s{number}", card, hu, mask))
+        prepared.append(add_scan(folder / f"s{number}", card, hu, [ReadersMask(mask)]))
     return prepared
 
 

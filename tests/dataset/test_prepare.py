@@ -167,6 +167,9 @@ def test_what_cannot_be_used_is_listed(tiny_cohort: Any, tiny_scan: Any, spec_of
     for words in ("elsewhere: no such scan", "b.mhd", "no chest CT", "same id c", "outside the"):
         assert words in why
         assert words in warnings(events)
+    # scans that are there already still have what could not be used of them
+    run(spec)
+    assert open_dataset(spec.out).card.unmatched == dataset.card.unmatched
 
 
 def test_strict_stops_at_the_first(tiny_cohort: Any, spec_of: Any) -> None:
@@ -227,6 +230,13 @@ def test_patients_from_a_table(tiny_cohort: Any, spec_of: Any, tmp_path: Path) -
     assert sorted(dataset.card.split.values()) == ["train", "val"]
 
 
+def test_one_patient_for_all_is_doubted(tiny_cohort: Any, spec_of: Any, tmp_path: Path) -> None:
+    table = tmp_path / "patients.csv"
+    table.write_text("scan_id,patient_id\na,anonymous\nb,anonymous\nc,anonymous\n", "utf-8")
+    words = warnings(run(spec_of(tiny_cohort(), patients=table)))
+    assert "all scans are of one patient, anonymous" in words
+
+
 def test_split_from_a_file_leaves_out_the_rest(
     tiny_cohort: Any, spec_of: Any, tmp_path: Path
 ) -> None:
@@ -252,10 +262,15 @@ def test_bad_input_leaves_nothing_behind(tiny_cohort: Any, spec_of: Any, tmp_pat
         ({"annotations": None, "masks": tmp_path / "none"}, "no folder"),
         ({"source": empty}, "no scans"),
         ({"source": tmp_path / "none"}, "no such file"),
-        ({"masks": cohort.masks}, "either annotations"),
-        ({"annotations": None}, "either annotations"),
+        ({"masks": cohort.masks}, "given twice"),
+        ({"annotations": None}, "what marks the nodules"),
+        ({"structures": ("Lung_L",)}, "structures are chosen in masks only"),
+        ({"annotations": None, "lidc_xml": tmp_path / "none"}, "no such folder"),
+        ({"annotations": None, "lidc_xml": empty}, "no contours of these scans"),
         ({"patients": tmp_path / "none.csv"}, "cannot read patients"),
-        ({"patients": foreign}, "lacks the column patient_id"),
+        ({"patients": foreign}, "lacks the column scan_id"),
+        ({"splits": tmp_path / "none.json"}, "cannot read splits"),
+        ({"test_subset": 9}, "no scan lies in a folder subset0"),
     ]
     for changes, words in cases:
         spec = spec_of(cohort, **changes)

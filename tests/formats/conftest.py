@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from napari_ctlns.formats import read_scan
 from napari_ctlns.volume import Geometry, Source, Volume
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -75,3 +77,22 @@ def straight(n, step=2.0):
 @pytest.fixture
 def positions():
     return straight
+
+
+@pytest.fixture
+def same_as_simpleitk():
+    """Compare an image file voxel by voxel at the same places of the patient; return ours."""
+
+    def compare(path):
+        image = sitk.ReadImage(str(path))
+        volume = read_scan(path)
+        own = volume.geometry.source
+        assert own.shape == image.GetSize()[::-1]
+        assert own.spacing[::-1] == pytest.approx(image.GetSpacing(), abs=1e-6)
+        assert own.origin == pytest.approx(image.GetOrigin(), abs=1e-6)
+        assert np.ravel(own.direction) == pytest.approx(image.GetDirection(), abs=1e-6)
+        array = volume.geometry.to_source(volume.array)
+        assert np.array_equal(array, sitk.GetArrayViewFromImage(image))
+        return volume
+
+    return compare

@@ -20,6 +20,7 @@ from pydicom.uid import (
     EnhancedCTImageStorage,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -35,6 +36,7 @@ KINDS = {
     "JPEG-LS": JPEGLSLossless,
     "JPEG-2000": JPEG2000Lossless,
     "JPEG-lossless": JPEGLosslessSV1,
+    "JPEG-baseline": JPEGBaseline8Bit,
     "enhanced": ExplicitVRLittleEndian,
     "enhanced-JPEG-LS": JPEGLSLossless,
 }
@@ -90,6 +92,8 @@ def write(folder, kind, size):
     rng = np.random.default_rng(0)
     steps = rng.integers(-40, 41, (2, size, size + 8))
     stored = (np.cumsum(steps, axis=2) + 2000).astype(np.uint16)
+    if kind == "JPEG-baseline":
+        stored = (stored >> 5).astype(np.uint8)
     if kind.startswith("enhanced"):
         repack(enhanced(folder / "0", stored), KINDS[kind])
         return
@@ -114,7 +118,8 @@ def header(plane, kind, uid):
     ds.Modality, ds.PatientID, ds.SliceThickness = "CT", "P", 2
     ds.Rows, ds.Columns = plane.shape
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
+    ds.BitsAllocated = ds.BitsStored = 8 * plane.itemsize
+    ds.HighBit, ds.PixelRepresentation = ds.BitsStored - 1, 0
     return ds
 
 

@@ -17,6 +17,7 @@ KINDS = [
     "JPEG-LS",
     "JPEG-2000",
     "JPEG-lossless",
+    "JPEG-baseline",
     "enhanced",
     "enhanced-JPEG-LS",
 ]

@@ -1,9 +1,17 @@
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 
 from napari_ctlns.errors import MaskError, ScanError
-from napari_ctlns.formats import read_mask, read_mask_onto, read_scan, write_volume
+from napari_ctlns.formats import (
+    is_mask_file,
+    read_mask,
+    read_mask_onto,
+    read_scan,
+    referenced_series,
+    write_volume,
+)
 from napari_ctlns.resampling import to_sitk
 from napari_ctlns.volume import Geometry, Volume
 
@@ -117,3 +125,71 @@ def test_real_lung_masks_lie_on_their_scans(data):
     dicom = read_scan(data / "chest-64" / "dicom")
     carried = read_mask_onto(data / "chest-64" / "wholeLung-64.nrrd", dicom)
     assert dicom.array[carried.array > 0].mean() < -600
+
+
+# -- DICOM RTSTRUCT through the same door -----------------------------------------
+
+
+def values(**named):
+    ds = pydicom.Dataset()
+    for name, value in named.items():
+        setattr(ds, name, value)
+    return ds
+
+
+@pytest.fixture
+def structures(tmp_path, write_series, positions):
+    """A series and, in a folder of its own, squares of two structures on its slices."""
+    stored = np.zeros((5, 20, 20), np.uint16)
+    uid = write_series(tmp_path / "ct", stored, positions(5))
+    ds = values(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3", SOPInstanceUID="1.2.3")
+    ds.file_meta = pydicom.dataset.FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    study = values(RTReferencedSeriesSequence=[values(SeriesInstanceUID=uid)])
+    frame = values(FrameOfReferenceUID="1.2.9", RTReferencedStudySequence=[study])
+    ds.ReferencedFrameOfReferenceSequence = [frame]
+    names = ("Lung_L", "Lung_R")
+    ds.StructureSetROISequence = [values(ROINumber=k, ROIName=name) for k, name in enumerate(names)]
+    ds.ROIContourSequence = []
+    for k in range(2):
+        contours = []
+        for x, y, z in positions(5)[1:4]:
+            # four columns of 0.8 mm by five rows of 0.7 mm, between the pixels' centres
+            left, top = x + (2 + 8 * k - 0.5) * 0.8, y + (3 - 0.5) * 0.7
+            right, bottom = left + 4 * 0.8, top + 5 * 0.7
+            corners = [left, top, z, right, top, z, right, bottom, z, left, bottom, z]
+            contours.append(
+                values(
+                    ContourGeometricType="CLOSED_PLANAR",
+                    NumberOfContourPoints=4,
+                    ContourData=[f"{v:.3f}" for v in corners],
+                )
+            )
+        ds.ROIContourSequence.append(values(ReferencedROINumber=k, ContourSequence=contours))
+    (tmp_path / "rt").mkdir()
+    ds.save_as(tmp_path / "rt" / "1-1.dcm", enforce_file_format=True)
+    return read_scan(tmp_path / "ct"), tmp_path / "rt"
+
+
+def test_contours_are_drawn_on_their_scan(structures):
+    scan, folder = structures
+    expected = np.zeros((5, 20, 20), np.uint8)
+    expected[1:4, 3:8, 2:6] = 1
+    expected[1:4, 3:8, 10:14] = 2
+    assert is_mask_file(folder)
+    assert is_mask_file(folder / "1-1.dcm")
+    assert referenced_series(folder) == scan.source.series_uid
+    for path in (folder, folder / "1-1.dcm"):
+        mask = read_mask_onto(path, scan)
+        assert np.array_equal(mask.array, expected)
+        assert (mask.source.path, mask.source.format) == (folder / "1-1.dcm", "rtstruct")
+    swapped = read_mask(folder, scan=scan, structures=["Lung_R", "Lung_L"])
+    assert np.array_equal(swapped.array, np.array([0, 2, 1])[expected])
+    write_volume(mask, folder / "seg.dcm")
+    assert np.array_equal(read_mask(folder / "seg.dcm").array, expected)
+
+
+def test_contours_without_a_scan_are_refused(structures):
+    with pytest.raises(MaskError, match=r"no voxels of their own; open the scan"):
+        read_mask(structures[1])

@@ -1,6 +1,7 @@
 """DICOM SEG out and back: highdicom and pydicom say whether others can read it."""
 
 import itertools
+import json
 import warnings
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from scipy.spatial.transform import Rotation
 
+from napari_ctlns.cli import main
 from napari_ctlns.errors import MaskError, OutputError
 from napari_ctlns.findings import Finding, Findings
 from napari_ctlns.formats import (
@@ -440,3 +442,43 @@ def test_a_mask_from_another_file_is_written_for_the_series_it_was_carried_onto(
     assert np.array_equal(read_mask(tmp_path / "m.dcm").array, mask.array)
     with pytest.raises(MaskError, match=r"no structure Lung in .*labels of an image have no names"):
         read_mask(tmp_path / "m.nii.gz", structures=["Lung"])
+
+
+# -- on the command line ----------------------------------------------------------
+
+
+def test_commands_write_and_read_segs(tmp_path, series, capsys):
+    volume = series(n=20)
+    place = volume.geometry.index_to_world((9, 7, 9))
+    (tmp_path / "a.csv").write_text(
+        "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
+        f"{volume.scan_id},{place[0]},{place[1]},{place[2]},6\n"
+    )
+    folder, seg, image = (str(tmp_path / name) for name in ("ct", "m.dcm", "m.nii.gz"))
+    for out in (seg, image):
+        command = ["mask", folder, "--annotations", str(tmp_path / "a.csv"), "--out", out]
+        assert main(command) == 0
+    for pair in ((seg, image), (image, seg)):
+        capsys.readouterr()
+        assert main(["compare", *pair, "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["dice"] == 1
+        assert err == ""
+    assert main(["measure", folder, seg, "--out", str(tmp_path / "t.json")]) == 0
+    (row,) = json.loads((tmp_path / "t.json").read_text())
+    assert row["centroid_z_mm"] == pytest.approx(place[2], abs=1)
+    assert main(["convert", folder, str(tmp_path / "ct.dcm")]) == 2
+    assert "a DICOM SEG is a mask" in capsys.readouterr().err
+
+
+def test_a_false_alarm_beside_the_segs_planes_counts(tmp_path, series, capsys):
+    volume = series()
+    true, found = (np.zeros(volume.array.shape, np.uint8) for _ in range(2))
+    true[4, 3:6, 3:6] = found[4, 3:6, 3:6] = 1
+    found[0, :3, :3] = 1
+    write_volume(volume.mask(true), tmp_path / "true.dcm")
+    write_volume(volume.mask(found), tmp_path / "found.nii.gz")
+    assert (
+        main(["compare", *(str(tmp_path / n) for n in ("found.nii.gz", "true.dcm")), "--json"]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["dice"] == pytest.approx(2 * 9 / 27)

@@ -254,7 +254,7 @@ def test_slices_that_show_the_same_in_one_place_count_once(tmp_path, write_serie
     assert "2 slices repeat others" in volume.source.warnings[0]
     # alike where they lie, but other values
     write_series(tmp_path / "c", STORED[:1] + 1, positions(1), uid=uid)
-    with pytest.raises(ScanError, match="same position: 2 of 7"):
+    with pytest.raises(ScanError, match="slices at the same position"):
         read_scan(tmp_path)
 
 

@@ -13,7 +13,7 @@ from napari_ctlns.errors import OutputError
 from napari_ctlns.formats import read_mask, read_scan, write_volume
 from napari_ctlns.volume import Geometry, Volume
 
-NAMES = ["out.mhd", "out.mha", "out.nii", "out.nii.gz", "out.nrrd"]
+NAMES = ["out.mhd", "out.mha", "out.nii", "out.nii.gz", "out.nrrd", "out.nhdr"]
 ORIENTATIONS = [
     np.eye(3)[:, list(order)] * signs
     for order in itertools.permutations(range(3))

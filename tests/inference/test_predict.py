@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -108,6 +109,22 @@ def test_a_mask_of_a_real_series_lies_where_the_series_does(tmp_path, model, sha
     assert mask.GetSize() == series.GetSize()
     for name in ("GetSpacing", "GetOrigin", "GetDirection"):
         np.testing.assert_allclose(getattr(mask, name)(), getattr(series, name)(), atol=1e-4)
+
+
+def test_a_dicom_seg_is_written_of_a_series_only(tmp_path, model, shared_data):
+    folder = shared_data / "lidc-idri-0001" / "dicom"
+    spec = PredictSpec(scan=folder, model=model, mask=tmp_path / "mask.dcm")
+    found = _result(list(predict(spec, Uncontrolled())))["nodules"]
+    assert len(pydicom.dcmread(spec.mask).SegmentSequence) == found > 0
+    with pytest.raises(OutputError, match="needs a mask of a DICOM series"):
+        # refused before the model is asked for anything
+        next(
+            e
+            for e in predict(_spec(tmp_path, model, mask=spec.mask), Uncontrolled())
+            if isinstance(e, Log)
+        )
+    with pytest.raises(OutputError, match="unknown extension"):
+        list(predict(_spec(tmp_path, model, probability=tmp_path / "p.dcm"), Uncontrolled()))
 
 
 def test_threshold_and_smallest_diameter_count(tmp_path, model):

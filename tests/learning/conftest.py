@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_ctlns.dataset.folder import DatasetCard, ScanCard, SourceNote, write_card
-from napari_ctlns.dataset.revisions import add_scan
+from napari_ctlns.dataset.revisions import ReadersMask, add_scan
 from napari_ctlns.recipe import Preparation, Recipe, load_recipe
 from napari_ctlns.volume import Geometry
 
@@ -32,7 +32,7 @@ def _add(folder: Path, name: str, seed: int, nodules: int) -> None:
         mask[ball] = label
     note = SourceNote(path=Path("none"))
     card = ScanCard(scan_id=name, patient_id=name, source=note, geometry=Geometry(SHAPE))
-    add_scan(folder / name, card, hu.astype(np.int16), mask)
+    add_scan(folder / name, card, hu.astype(np.int16), [ReadersMask(mask)])
 
 
 def write_dataset(folder: Path, splits: dict[str, str], nodules: int = 2) -> Path:

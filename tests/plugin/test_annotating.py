@@ -13,11 +13,11 @@ from napari_ctlns.errors import AnnotationError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import write_annotations
 from napari_ctlns.plugin.annotating import (
+    TableRows,
     drawn_mask,
     next_diameter,
     redo,
     resize,
-    TableRows,
     rows_of_scan,
     set_diameter,
     size_by_dragging,

@@ -46,7 +46,7 @@ def test_every_format_can_be_opened_and_saved() -> None:
     assert {f"*{known}" for known in EXTENSIONS} <= set(reader.filename_patterns)
     assert reader.accepts_directories
     mask, annotations, project = MANIFEST.contributions.writers
-    assert set(mask.filename_extensions) - {".dcm"} <= set(EXTENSIONS)
+    assert set(mask.filename_extensions) == {*EXTENSIONS, ".dcm"}
     assert annotations.filename_extensions == [".csv"]
     assert project.filename_extensions == [".ctlns"]
     for writer in (mask, annotations, project):

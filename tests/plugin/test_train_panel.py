@@ -1,5 +1,6 @@
 """The Train panel: starting, watching and going on with trainings."""
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -580,3 +581,18 @@ def test_nothing_is_wider_than_a_narrow_panel(
     model_session.watch_run(Run(tmp_path / ("ct-lns-" * 12)).folder)
     assert hand.plot.isVisible()
     assert area.widget().minimumSizeHint().width() <= area.viewport().width()
+
+
+def test_a_panel_that_outlives_its_viewer_draws_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    monkeypatch.setattr(train_panel, "_MS_BEFORE_PLOT", 10)
+    viewer = ViewerModel()
+    panel = TrainPanel(viewer)
+    qtbot.addWidget(panel)
+    session = panel._session
+    del viewer
+    gc.collect()
+    assert session.gone
+    qtbot.wait(50)  # an exception in a slot would fail the test
+    assert panel.findChild(LossPlot) is None

@@ -1,6 +1,7 @@
 """Commands that teach a model, judge it and use it."""
 
 import contextlib
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -22,12 +23,15 @@ from napari_ctlns.cli.options import (
     recipe_of,
     run_job,
 )
-from napari_ctlns.errors import CtlnsError, DatasetError, ModelError, RunError
+from napari_ctlns.errors import CtlnsError, ModelError, RunError
 from napari_ctlns.jobs.registry import JOBS, start_job
 from napari_ctlns.recipe import Augmentation, Recipe, load_recipe
 from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
 
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a training writes.")]
+
+_SUBSETS = re.compile(r"subsets(?::(\d+))?")
+_LAST_SUBSET = 9  # LUNA16 has subset0 to subset9
 
 
 class SplitName(StrEnum):
@@ -53,23 +57,49 @@ def prepare(
     out: Annotated[Path, typer.Option(help="The dataset to make, or to add to.")],
     recipe: RECIPE = "ct-lns",
     annotations: Annotated[Path | None, typer.Option(help="A CSV like LUNA16's.")] = None,
-    masks: Annotated[Path | None, typer.Option(help="Masks named like their scans.")] = None,
-    splits: Annotated[Path | None, typer.Option(help="Which patients are for what.")] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Masks named like their scans, DICOM SEG or RTSTRUCT."),
+    ] = None,
+    structure: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A structure wanted of the masks; repeatable."),
+    ] = None,
+    lidc_xml: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The readers' contours of LIDC-IDRI.")
+    ] = None,
+    lidc_share: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of readers who must agree.")
+    ] = 0.5,
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|subsets[:N]",
+            help="Which patients are for what; or LUNA16's subsets, N (9) for testing.",
+        ),
+    ] = None,
     patients: Annotated[Path | None, typer.Option(help="CSV: scan_id, patient_id.")] = None,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave out annotations that make no sense.")
+    ] = False,
     changes: CHANGES = None,
     strict: STRICT = False,
 ) -> None:
     """Make a dataset of scans and what marks their nodules."""
-    if (annotations is None) == (masks is None):
-        raise DatasetError("what marks the nodules? give --annotations CSV or --masks DIR")
+    test_subset = _test_subset(splits)
     spec = PrepareSpec(
         source=source.absolute(),
         out=out.absolute(),
         recipe=recipe_of(recipe, changes),
         annotations=_absolute(annotations),
         masks=_absolute(masks),
-        splits=_absolute(splits),
+        structures=tuple(structure or ()),
+        lidc_xml=_absolute(lidc_xml),
+        lidc_share=lidc_share,
+        splits=_absolute(splits) if test_subset is None else None,
+        test_subset=test_subset,
         patients=_absolute(patients),
+        skip_bad_rows=skip_bad_rows,
         strict=strict,
     )
     run_job(lambda control: start_job(JOBS["prepare"], spec, control))
@@ -204,6 +234,14 @@ def predict(
         strict=strict,
     )
     run_job(lambda control: start_job(JOBS["predict"], spec, control))
+
+
+def _test_subset(splits: Path | None) -> int | None:
+    """Return the subset for testing where the subsets are the split: ``subsets:8`` names one."""
+    found = _SUBSETS.fullmatch(str(splits))
+    if found is None or (splits is not None and splits.exists()):
+        return None
+    return int(found[1] or _LAST_SUBSET)
 
 
 def _recipe_to_train(name: str | None, run: Path | None, start_from: Path | None) -> Recipe:

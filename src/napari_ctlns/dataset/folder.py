@@ -72,25 +72,49 @@ class SourceNote(_Card):
     warnings: tuple[str, ...] = ()
 
 
+class Unmatched(_Card):
+    """Something that was given but could not be used, and why."""
+
+    what: str
+    why: str
+
+
+class RatedNodule(_Card):
+    """What readers said of a nodule: its label in the masks, ratings by reader and by name."""
+
+    label: int
+    ratings: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
+
+
 class ScanCard(_Card):
-    """What ``scan.json`` holds; ``ct`` and ``mask`` point at the current files."""
+    """What ``scan.json`` holds; ``ct`` and ``mask`` point at the current files.
+
+    Attributes
+    ----------
+    fold
+        The number of the subset folder that the scan came from, as LUNA16 has them.
+    ratings
+        What readers said of the nodules, where they did.
+    problems
+        What was given for this scan but could not be used, and why.
+    chosen
+        The reader whose mask a person chose to count; empty: the one that
+        preparing made count.
+    """
 
     format_version: int = FORMAT_VERSION
     scan_id: str
     patient_id: str
     source: SourceNote
     geometry: Geometry
+    fold: int | None = None
     annotations: tuple[Annotation, ...] = ()
+    ratings: tuple[RatedNodule, ...] = ()
+    problems: tuple[str, ...] = ()
     ct: str = ""
     mask: str = ""
+    chosen: str = ""
     masks: tuple[MaskRevision, ...] = ()
-
-
-class Unmatched(_Card):
-    """Something that was given but could not be used, and why."""
-
-    what: str
-    why: str
 
 
 class DatasetCard(_Card):

@@ -1,45 +1,32 @@
 """The job that turns scans and their annotations or masks into a dataset."""
 
-import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from napari_ctlns.dataset.beginning import Work, begin
 from napari_ctlns.dataset.folder import (
     DATASET_CARD,
-    SCAN_CARD,
-    DatasetCard,
     PreparedScan,
     ScanCard,
     SourceNote,
     Unmatched,
-    open_dataset,
-    read_scan_folder,
-    same_spacing,
     write_card,
 )
-from napari_ctlns.dataset.match import (
-    AnnotatedTruth,
-    MaskFolder,
-    TrueMask,
-    Truth,
-    file_signature,
-    names_of,
-)
+from napari_ctlns.dataset.layouts import subset_of
+from napari_ctlns.dataset.match import file_signature
 from napari_ctlns.dataset.revisions import add_scan, folder_name, replace_scan
-from napari_ctlns.dataset.split import split_by_share, split_from_file
+from napari_ctlns.dataset.split import split_by_share, split_by_subset, split_from_file
+from napari_ctlns.dataset.truths import TrueMasks
+from napari_ctlns.dataset.unmatched import summary, warnings
 from napari_ctlns.errors import CtlnsError, DatasetError, OutputError, ScanError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
-from napari_ctlns.formats import ScanFile, find_scans, read_scan
+from napari_ctlns.formats import ScanFile, read_scan
 from napari_ctlns.resampling import prepared_hu
 from napari_ctlns.specs import PrepareSpec, Split
 from napari_ctlns.volume import Volume
 
-MASK_FOLDERS = ("masks", "mask", "labels")
-"""Folders of such a name hold no scans, even below a folder of scans."""
 AIR_BELOW_HU = -200
 """A chest CT has voxels below this; a mask, or a picture of something else, has none."""
 
@@ -65,9 +52,11 @@ def prepare(spec: PrepareSpec, control: Control) -> Iterator[Event]:
     CtlnsError
         Whatever is wrong with a scan, if ``spec.strict``.
     """
-    work = _begun(spec)
+    work = begin(spec)
     yield Started(title=f"Prepare {spec.source.name}")
-    yield from _warnings(work.unmatched)
+    for remark in work.remarks:
+        yield Log(message=remark)
+    yield from warnings(work.unmatched)
     stopped = False
     for done, file in enumerate(work.files):
         yield Progress(done=done, total=len(work.files), unit="scan")
@@ -78,124 +67,46 @@ def prepare(spec: PrepareSpec, control: Control) -> Iterator[Event]:
         yield from _take(work, file)
     else:
         yield Progress(done=len(work.files), total=len(work.files), unit="scan")
+    _leave_out_failed(work)
     if not work.scans and not stopped:
         raise DatasetError(f"no scan could be prepared; the last: {work.unmatched[-1].why}")
     yield from _end(work, stopped)
 
 
-@dataclass
-class _Work:
-    """One preparation: what it is about, and what it has done so far."""
-
-    spec: PrepareSpec
-    card: DatasetCard
-    files: list[ScanFile]
-    truth: Truth
-    patients: Mapping[str, str]
-    unmatched: list[Unmatched]
-    scans: dict[str, PreparedScan]
-    """By scan id, those of earlier preparations included."""
-    seen: dict[str, Path] = field(default_factory=dict)
-    """The files of this preparation by scan id."""
-    new: int = 0
-
-
-def _begun(spec: PrepareSpec) -> _Work:
-    card = _card(spec)
-    files = _scan_files(spec)
-    truth = _truth(spec)
-    there = (spec.out / name for name in _folders(spec.out))
-    scans = {scan.scan_id: scan for scan in map(read_scan_folder, there)}
-    strangers = truth.strangers(files)
-    return _Work(spec, card, files, truth, _patients(spec.patients), strangers, scans)
-
-
-def _card(spec: PrepareSpec) -> DatasetCard:
-    preparation = spec.recipe.preparation
-    if not spec.out.exists() or not any(spec.out.iterdir()):
-        return DatasetCard(preparation=preparation)
-    if not (spec.out / DATASET_CARD).is_file() and not _folders(spec.out):
-        raise DatasetError(f"{spec.out} holds something else; choose a new or empty folder")
-    if not (spec.out / DATASET_CARD).is_file():  # the first preparation did not come to its end
-        return DatasetCard(preparation=preparation)
-    card = open_dataset(spec.out).card
-    if not same_spacing(card.preparation, preparation):
-        raise DatasetError(
-            f"{spec.out} was prepared with spacing {card.preparation.spacing_mm}; "
-            "choose another folder for this recipe"
-        )
-    return card.model_copy(update={"preparation": preparation})
-
-
-def _folders(out: Path) -> list[str]:
-    """Return the names of the scan folders that are there, whole."""
-    cards = out.glob(f"*/{SCAN_CARD}") if out.is_dir() else ()
-    return sorted(card.parent.name for card in cards if not card.parent.name.startswith("."))
-
-
-def _scan_files(spec: PrepareSpec) -> list[ScanFile]:
-    masks = spec.masks.resolve() if spec.masks else None
-    files = []
-    for file in find_scans(spec.source):
-        below = file.path.relative_to(spec.source).parts[:-1] if spec.source.is_dir() else ()
-        named_so = any(part.lower() in MASK_FOLDERS for part in below)
-        if not named_so and (masks is None or masks not in file.path.resolve().parents):
-            files.append(file)
-    if not files:
-        raise DatasetError(f"no scans at {spec.source}; give a folder of .mhd, .nii.gz or DICOM")
-    return files
-
-
-def _truth(spec: PrepareSpec) -> Truth:
-    if (spec.annotations is None) == (spec.masks is None):
-        raise DatasetError("give either annotations (a CSV) or masks (a folder)")
-    return AnnotatedTruth(spec.annotations) if spec.annotations else MaskFolder(_given(spec.masks))
-
-
-def _given(path: Path | None) -> Path:
-    assert path is not None
-    return path
-
-
-def _patients(path: Path | None) -> dict[str, str]:
-    if path is None:
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            missing = {"scan_id", "patient_id"} - set(reader.fieldnames or ())
-            if missing:
-                raise DatasetError(
-                    f"{path} lacks the column {min(missing)}; it needs scan_id,patient_id"
-                )
-            return {row["scan_id"]: row["patient_id"] for row in reader}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"cannot read patients {path}; give a CSV scan_id,patient_id") from error
-
-
-def _take(work: _Work, file: ScanFile) -> Iterator[Event]:
+def _take(work: Work, file: ScanFile) -> Iterator[Event]:
     """Prepare one scan, or say why not."""
+    remarks: Sequence[str] = ()
     try:
-        problems = _prepare_one(work, file)
+        problems, remarks = _prepare_one(work, file)
     except OutputError:
         raise  # the disk will refuse the next scan too
     except CtlnsError as error:
         if work.spec.strict:
             raise
         problems = (str(error),)
+        work.failed.append(file)
     left_out = [Unmatched(what=str(file.path), why=problem) for problem in problems]
     work.unmatched += left_out
-    yield from _warnings(left_out)
+    yield from warnings(left_out)
+    for remark in remarks:
+        if remark not in work.said:
+            yield Log(message=f"{file.path}: {remark}", level="warning")
+            work.said.add(remark)
 
 
-def _prepare_one(work: _Work, file: ScanFile) -> tuple[str, ...]:
-    """Write one scan's folder unless it is there already; return what could not be used."""
-    signature = _signature(work, file)
+def _prepare_one(work: Work, file: ScanFile) -> tuple[Sequence[str], Sequence[str]]:
+    """Write one scan's folder unless it is there already.
+
+    Returns what could not be used, and what else is to be remarked.
+    """
+    patient = work.patients.of(file)
+    parts = [file_signature(file.path), work.truth.signature(file), patient]
+    signature = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     for scan in work.scans.values():
         note = scan.card.source
         if (note.path, note.series, note.signature) == (file.path, file.series, signature):
             work.seen[scan.scan_id] = file.path
-            return ()
+            return scan.card.problems, ()
     volume = read_scan(file.path, series=file.series, strict=work.spec.strict)
     if volume.array.min() >= AIR_BELOW_HU:
         raise ScanError(f"no voxel is below {AIR_BELOW_HU} HU; this is no chest CT")
@@ -203,9 +114,9 @@ def _prepare_one(work: _Work, file: ScanFile) -> tuple[str, ...]:
         raise DatasetError(f"{work.seen[volume.scan_id]} has the same id {volume.scan_id}")
     hu, grid = prepared_hu(volume, work.card.preparation)
     prepared = Volume(hu, grid, "ct", volume.scan_id, volume.patient_id, volume.source)
-    true = work.truth.of(file, prepared)
-    if work.spec.strict and true.problems:
-        raise DatasetError(f"{file.path}: {true.problems[0]}")
+    true = work.truth.of(file, volume, prepared)
+    if work.spec.strict and (refused := (*true.problems, *true.remarks)):
+        raise DatasetError(f"refused, being strict: {file.path}: {refused[0]}")
     note = SourceNote(
         path=file.path,
         series=file.series,
@@ -213,37 +124,46 @@ def _prepare_one(work: _Work, file: ScanFile) -> tuple[str, ...]:
         signature=signature,
         warnings=volume.source.warnings,
     )
-    _write(work, note, prepared, true)
-    return true.problems
+    _write(work, note, patient, prepared, true)
+    return true.problems, true.remarks
 
 
-def _write(work: _Work, note: SourceNote, prepared: Volume, true: TrueMask) -> None:
+def _write(work: Work, note: SourceNote, patient: str, prepared: Volume, true: TrueMasks) -> None:
     scan_id = prepared.scan_id
     card = ScanCard(
         scan_id=scan_id,
-        patient_id=work.patients.get(scan_id) or prepared.patient_id or scan_id,
+        patient_id=patient or prepared.patient_id or scan_id,
         source=note,
         geometry=prepared.geometry,
+        fold=subset_of(note.path),
         annotations=true.annotations,
+        ratings=true.ratings,
+        problems=true.problems,
     )
     old = work.scans.get(scan_id)
     if old is None:
         taken = [scan.folder.name for scan in work.scans.values()]
         folder = work.spec.out / folder_name(scan_id, taken)
-        work.scans[scan_id] = add_scan(folder, card, prepared.array, true.mask)
+        work.scans[scan_id] = add_scan(folder, card, prepared.array, true.masks)
     else:
-        work.scans[scan_id] = replace_scan(old, card, prepared.array, true.mask)
+        work.scans[scan_id] = replace_scan(old, card, prepared.array, true.masks)
     work.seen[scan_id] = note.path
     work.new += 1
 
 
-def _signature(work: _Work, file: ScanFile) -> str:
-    patients = [work.patients.get(name) for name in sorted(names_of(file))]
-    parts = [file_signature(file.path), work.truth.signature(file), patients]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+def _leave_out_failed(work: Work) -> None:
+    """Leave out what was prepared before of scans that cannot be used as asked for now.
+
+    Their folders stay. A mask that a reader drew is good whatever was asked for.
+    """
+    failed = {(file.path, file.series) for file in work.failed}
+    for scan_id, scan in list(work.scans.items()):
+        source = scan.card.source
+        if (source.path, source.series) in failed and scan.revision.origin != "hand":
+            del work.scans[scan_id]
 
 
-def _end(work: _Work, stopped: bool) -> Iterator[Event]:
+def _end(work: Work, stopped: bool) -> Iterator[Event]:
     """Divide the patients and write ``dataset.json``."""
     patients_of = {scan_id: scan.patient_id for scan_id, scan in work.scans.items()}
     alone = sum(scan_id == patient for scan_id, patient in patients_of.items())
@@ -252,17 +172,22 @@ def _end(work: _Work, stopped: bool) -> Iterator[Event]:
             message=f"patient unknown for {alone} scans: each counts as a patient of its own",
             level="warning",
         )
-    seed = work.spec.recipe.optimisation.seed
-    split: Mapping[str, Split] = (
-        split_from_file(work.spec.splits, patients_of)
-        if work.spec.splits
-        else split_by_share(patients_of.values(), seed, work.card.split)
-    )
+    if len(patients_of) > 1 and len(set(patients_of.values())) == 1:
+        message = f"all scans are of one patient, {next(iter(patients_of.values()))}; is that so?"
+        yield Log(message=f"{message} Else say whose they are with --patients", level="warning")
+    split = _split(work, patients_of)
+    if work.places:
+        for patient in _in_several_subsets(work.scans.values()):
+            message = (
+                f"patient {patient} has scans in several subsets: all are for {split[patient]}"
+            )
+            yield Log(message=message, level="warning")
+    asked = work.spec.splits or "the subsets"
     unplaced = [
-        Unmatched(what=f"patient {patient}", why=f"in no split of {work.spec.splits}")
+        Unmatched(what=f"patient {patient}", why=f"in no split of {asked}")
         for patient in sorted(set(patients_of.values()) - split.keys())
     ]
-    yield from _warnings(unplaced)
+    yield from warnings(unplaced)
     card = work.card.model_copy(
         update={
             "scans": tuple(sorted(scan.folder.name for scan in work.scans.values())),
@@ -271,6 +196,8 @@ def _end(work: _Work, stopped: bool) -> Iterator[Event]:
         }
     )
     write_card(work.spec.out / DATASET_CARD, card)
+    if card.unmatched:
+        yield Log(message=summary(card.unmatched), level="warning")
     yield Saved(path=work.spec.out, kind="dataset")
     counts = Counter(split[p] for p in patients_of.values() if p in split)
     yield Finished(
@@ -286,6 +213,18 @@ def _end(work: _Work, stopped: bool) -> Iterator[Event]:
     )
 
 
-def _warnings(unmatched: list[Unmatched]) -> Iterator[Event]:
-    for item in unmatched:
-        yield Log(message=f"{item.what}: {item.why}", level="warning")
+def _split(work: Work, patients_of: Mapping[str, str]) -> Mapping[str, Split]:
+    if work.spec.splits is not None:
+        return split_from_file(work.spec.splits, patients_of)
+    if work.places:
+        subsets = {scan_id: scan.card.fold for scan_id, scan in work.scans.items()}
+        return split_by_subset(subsets, patients_of, work.places)
+    seed = work.spec.recipe.optimisation.seed
+    return split_by_share(patients_of.values(), seed, work.card.split)
+
+
+def _in_several_subsets(scans: Iterable[PreparedScan]) -> list[str]:
+    subsets: dict[str, set[int | None]] = {}
+    for scan in scans:
+        subsets.setdefault(scan.patient_id, set()).add(scan.card.fold)
+    return sorted(patient for patient, folds in subsets.items() if len(folds - {None}) > 1)

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,20 @@ from napari_ctlns.dataset.folder import (
     smallest_labels,
     write_card,
 )
+from napari_ctlns.errors import DatasetError
 from napari_ctlns.findings import Origin
 
 
+@dataclass(frozen=True, eq=False)
+class ReadersMask:
+    """A mask, labels (z, y, x) on the prepared grid, and whose work it is."""
+
+    array: npt.NDArray[Any]
+    reader: str = ""
+
+
 def add_scan(
-    folder: Path, card: ScanCard, hu: npt.NDArray[np.int16], mask: npt.NDArray[Any]
+    folder: Path, card: ScanCard, hu: npt.NDArray[np.int16], masks: Sequence[ReadersMask]
 ) -> PreparedScan:
     """Write a scan's folder whole, or not at all.
 
@@ -35,38 +45,84 @@ def add_scan(
         The scan's folder, which does not exist yet.
     card
         Its ids, source and grid; where it points is set here.
-    hu, mask
+    hu
         (z, y, x) on the prepared grid.
+    masks
+        At least one; the first counts.
     """
-    revision = MaskRevision(name="r1", nodules=nodules_of(mask))
-    card = card.model_copy(update={"ct": "ct.npy", "mask": "r1", "masks": (revision,)})
+    revisions = []
     with atomic_path(folder) as temporary:
         (temporary / "masks").mkdir(parents=True)
-        np.save(temporary / card.ct, hu)
-        np.save(temporary / "masks" / "r1.npy", smallest_labels(mask))
+        np.save(temporary / "ct.npy", hu)
+        for number, mask in enumerate(masks, 1):
+            revision = MaskRevision(
+                name=f"r{number}", reader=mask.reader, nodules=nodules_of(mask.array)
+            )
+            np.save(temporary / "masks" / f"r{number}.npy", smallest_labels(mask.array))
+            revisions.append(revision)
+        card = card.model_copy(update={"ct": "ct.npy", "mask": "r1", "masks": tuple(revisions)})
         write_card(temporary / SCAN_CARD, card)
     return PreparedScan(folder, card)
 
 
 def replace_scan(
-    scan: PreparedScan, card: ScanCard, hu: npt.NDArray[np.int16], mask: npt.NDArray[Any]
+    scan: PreparedScan, card: ScanCard, hu: npt.NDArray[np.int16], masks: Sequence[ReadersMask]
 ) -> PreparedScan:
-    """Write another CT and mask beside the old files, then point at the new ones.
+    """Write another CT and masks beside the old files, then point at the new ones.
 
-    A mask that a reader changed stays the current one as long as the grid is the same.
+    The first mask counts, unless a person chose a reader who has one of them too. A
+    mask that a reader changed stays the current one as long as the grid is the same.
     """
     number = 2
     while (scan.folder / f"ct.{number}.npy").exists():
         number += 1
     name = f"ct.{number}.npy"
     _save(scan.folder / name, hu)
-    revision = _save_revision(scan, mask, reader="", origin="annotation")
+    old = scan.card
+    before = {r.reader: r.name for r in old.masks if r.origin == "annotation"}
+    fresh = [
+        _save_revision(scan, m.array, m.reader, "annotation", before.get(m.reader)) for m in masks
+    ]
+    chosen = next((r for r in fresh if old.chosen and r.reader == old.chosen), None)
     edited = scan.revision.origin == "hand" and scan.geometry.same_grid(card.geometry)
-    current = scan.card.mask if edited else revision.name
-    masks = (*scan.card.masks, revision)
-    card = card.model_copy(update={"ct": name, "mask": current, "masks": masks})
+    current = old.mask if edited else (chosen or fresh[0]).name
+    changes = {
+        "ct": name,
+        "mask": current,
+        "masks": (*old.masks, *fresh),
+        "chosen": old.chosen if edited or chosen else "",
+    }
+    card = card.model_copy(update=changes)
     write_card(scan.folder / SCAN_CARD, card)
     return PreparedScan(scan.folder, card)
+
+
+def choose_mask(scan: PreparedScan, name: str) -> PreparedScan:
+    """Let another of a scan's masks count.
+
+    Parameters
+    ----------
+    scan
+        A scan of a dataset.
+    name
+        A reader, whose newest mask is taken, or the name of a revision.
+
+    Raises
+    ------
+    DatasetError
+        If the scan has no such mask, or it lies on a former grid of the scan.
+    """
+    scan = read_scan_folder(scan.folder)
+    named = [r for r in scan.card.masks if r.name == name]
+    found = named or [r for r in scan.card.masks if r.reader == name]
+    if not found:
+        there = ", ".join(f"{r.name} ({r.reader})" if r.reader else r.name for r in scan.card.masks)
+        raise DatasetError(f"scan {scan.scan_id} has no mask {name}; there are: {there}")
+    changes = {"mask": found[-1].name, "chosen": found[-1].reader}
+    chosen = PreparedScan(scan.folder, scan.card.model_copy(update=changes))
+    chosen.mask()  # it must be there, and fit
+    write_card(scan.folder / SCAN_CARD, chosen.card)
+    return chosen
 
 
 def add_mask(
@@ -84,7 +140,7 @@ def add_mask(
         Whose work it is.
     """
     scan = read_scan_folder(scan.folder)
-    revision = _save_revision(scan, mask, reader, origin)
+    revision = _save_revision(scan, mask, reader, origin, parent=scan.card.mask)
     masks = (*scan.card.masks, revision)
     card = scan.card.model_copy(update={"mask": revision.name, "masks": masks})
     write_card(scan.folder / SCAN_CARD, card)
@@ -104,13 +160,13 @@ def folder_name(scan_id: str, taken: Collection[str] = ()) -> str:
 
 
 def _save_revision(
-    scan: PreparedScan, mask: npt.NDArray[Any], reader: str, origin: Origin
+    scan: PreparedScan, mask: npt.NDArray[Any], reader: str, origin: Origin, parent: str | None
 ) -> MaskRevision:
     taken = [path.stem for path in (scan.folder / "masks").glob("*.npy")]
     revision = MaskRevision(
         name=next_name("r", taken),
         reader=reader,
-        parent=scan.card.mask,
+        parent=parent,
         origin=origin,
         nodules=nodules_of(mask),
     )

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, get_args
@@ -76,7 +76,7 @@ def split_from_file(path: Path, patients_of: Mapping[str, str]) -> dict[str, Spl
     """
     known = set(patients_of.values())
     split: dict[str, Split] = {}
-    for name, place in _rows(path):
+    for name, place in read_splits(path):
         patient = name if name in known else patients_of.get(name)
         if patient is None:
             continue
@@ -87,7 +87,77 @@ def split_from_file(path: Path, patients_of: Mapping[str, str]) -> dict[str, Spl
     return split
 
 
-def _rows(path: Path) -> list[tuple[str, Split]]:
+def places_of_subsets(subsets: Collection[int], test: int) -> dict[int, Split]:
+    """Return what each subset folder is for, for validation across folds.
+
+    Parameters
+    ----------
+    subsets
+        The numbers of those that there are.
+    test
+        The one for testing. The one before it, in a circle, is for validation, the
+        others are for training.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such subset, or no other.
+    """
+    if not subsets:
+        raise DatasetError(
+            "no scan lies in a folder subset0 ... subset9; leave out --splits subsets"
+        )
+    numbers = sorted(subsets)
+    there = ", ".join(str(number) for number in numbers)
+    if test not in numbers:
+        raise DatasetError(
+            f"no scan lies in a folder subset{test}, there are {there}; "
+            f"name one of them, as in --splits subsets:{numbers[-1]}"
+        )
+    if len(numbers) == 1:
+        raise DatasetError(f"subset {there} is the only one; leave out --splits subsets")
+    places: dict[int, Split] = dict.fromkeys(numbers, "train")
+    return {**places, numbers[numbers.index(test) - 1]: "val", test: "test"}
+
+
+def split_by_subset(
+    subset_of: Mapping[str, int | None],
+    patients_of: Mapping[str, str],
+    places: Mapping[int, Split],
+) -> dict[str, Split]:
+    """Divide patients by the subset folders of their scans.
+
+    Parameters
+    ----------
+    subset_of
+        The subset of each scan id there is; None: it is in none.
+    patients_of
+        The patient of each scan id there is.
+    places
+        What each subset is for.
+
+    Returns
+    -------
+    dict
+        The split of the patients who have a scan in a subset. A patient with scans in
+        several is wholly where the first of test, val and train is.
+    """
+    split: dict[str, Split] = {}
+    for scan, number in subset_of.items():
+        if number is not None:
+            known = split.setdefault(patients_of[scan], places[number])
+            split[patients_of[scan]] = max(known, places[number], key=_SPLITS.index)
+    return split
+
+
+def read_splits(path: Path) -> list[tuple[str, Split]]:
+    """Return the ids that a file gives, each with its split.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, or names another split than train, val and test.
+    """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

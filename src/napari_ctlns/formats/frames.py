@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
@@ -115,9 +116,9 @@ def locate(header: Dataset) -> Frames:
         contradicts itself.
     """
     path = Path(str(header.filename))
-    element = header.get_item(_PIXELS, keep_deferred=True)
-    if element is None:
+    if _PIXELS not in header:
         raise ScanError(f"no pixel data in {path}; give the whole CT series")
+    element: Any = header.get_item(_PIXELS, keep_deferred=True)  # pydicom types it too narrowly
     if isinstance(element, RawDataElement):
         start, undefined = element.value_tell, element.length == _UNDEFINED
     else:

@@ -1,20 +1,19 @@
-"""Image files (.mhd .mha .nii .nii.gz .nrrd) as arrays on their own grid."""
+"""Image files (.mhd .mha .nii .nii.gz .nrrd .nhdr) as arrays on their own grid."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.layout import Layout, read_voxels
 from napari_ctlns.formats.metaimage import metaimage_layout
 from napari_ctlns.formats.nifti import nifti_layout
 from napari_ctlns.formats.nrrd import nrrd_layout
-from napari_ctlns.volume import Geometry, direction_rows
+from napari_ctlns.volume import Geometry
 
 _READERS: dict[str, tuple[str, Callable[[Path], Layout]]] = {
     ".mhd": ("mhd", metaimage_layout),
@@ -22,17 +21,23 @@ _READERS: dict[str, tuple[str, Callable[[Path], Layout]]] = {
     ".nii.gz": ("nifti", nifti_layout),
     ".nii": ("nifti", nifti_layout),
     ".nrrd": ("nrrd", nrrd_layout),
+    ".nhdr": ("nrrd", nrrd_layout),
 }
 EXTENSIONS = tuple(_READERS)
+_PAIRS = (".hdr", ".img", ".hdr.gz", ".img.gz")
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """What a file holds: voxels (z, y, x) on the source's own grid."""
+    """What a file holds: voxels (z, y, x) on the source's own grid.
+
+    ``scan_id`` is the file's stem, with the number of the volume where there are several.
+    """
 
     array: npt.NDArray[Any]
     geometry: Geometry
     format: str
+    scan_id: str
     warnings: tuple[str, ...]
 
 
@@ -51,6 +56,8 @@ def file_stem(path: Path) -> str:
 def image_layout(path: Path) -> Layout:
     """Return where the voxels of an image file lie, from its header alone.
 
+    Of several volumes it is the first.
+
     Raises
     ------
     ScanError
@@ -58,56 +65,69 @@ def image_layout(path: Path) -> Layout:
     """
     known = extension(path)
     if not known:
-        kinds = " ".join(EXTENSIONS)
-        message = f"unknown kind of file: {path}; give one of {kinds} or a DICOM folder"
-        raise ScanError(message)
+        raise ScanError(_why_unknown(path))
     try:
-        return _READERS[known][1](path)
+        # absurd numbers become inf and nan on the way; what comes of them is checked
+        with np.errstate(all="ignore"):
+            return _READERS[known][1](path)
     except FileNotFoundError:
         raise ScanError(f"no such file: {path}; check the name") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise ScanError(f"cannot read {path}: {error}; check the file") from error
 
 
-def read_image(path: Path) -> Image:
-    """Read one image file.
+def read_image(path: Path, series: str | None = None) -> Image:
+    """Read one image file, or one volume of a file that holds several.
+
+    Parameters
+    ----------
+    path
+        The file.
+    series
+        Which volume, counted from "1", or its ``scan_id``.
 
     Raises
     ------
     ScanError
-        If the file is missing, damaged, or no three-dimensional scan.
+        If the file is missing, damaged, no three-dimensional scan, or holds
+        several volumes and none of them is chosen.
     """
     layout = image_layout(path)
-    # voxels first: they tell of damage in clearer words than ITK
-    array = read_voxels(layout)
-    known = _READERS[extension(path)][0]
-    return Image(array, _geometry(path, layout), known, layout.warnings)
+    scan_id = file_stem(path)
+    if layout.volumes > 1:
+        layout = replace(layout, volume=_chosen(path, layout.volumes, series))
+        scan_id = volume_id(path, layout.volume)
+    elif series not in (None, scan_id):
+        raise ScanError(f"no series {series} in {path}; it holds {scan_id}")
+    kind = _READERS[extension(path)][0]
+    return Image(read_voxels(layout), layout.geometry, kind, scan_id, layout.warnings)
 
 
-def _geometry(path: Path, layout: Layout) -> Geometry:
-    """Return the grid by SimpleITK, which knows the conventions of each format."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+def volumes_in(path: Path) -> int:
+    """Return how many volumes a file holds; 1 where its header cannot be understood."""
     try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR: ").strip()
-        raise ScanError(f"cannot understand the header of {path}: {reason}") from error
-    n = reader.GetDimension()
-    size, spacing, origin = (
-        values[:3] for values in (reader.GetSize(), reader.GetSpacing(), reader.GetOrigin())
-    )
-    possible = size[::-1] == layout.shape and min(spacing) > 0
-    if not (possible and np.isfinite([*spacing, *origin]).all()):
-        message = f"impossible size {size}, spacing {spacing} or origin {origin} in {path}"
-        raise ScanError(f"{message}; mend its header")
-    columns = np.asarray(reader.GetDirection()).reshape(n, n)[:3, :3]
-    if np.abs(columns.T @ columns - np.eye(3)).max() > 1e-3:
-        message = f"the axes are not at right angles in {path}; resample it onto a straight grid"
+        return image_layout(path).volumes
+    except ScanError:
+        return 1
+
+
+def volume_id(path: Path, volume: int) -> str:
+    """Return what one volume of a file that holds several is known by."""
+    return f"{file_stem(path)}_volume{volume}"
+
+
+def _chosen(path: Path, volumes: int, series: str | None) -> int:
+    if series is None:
+        message = f"{volumes} volumes in {path}; choose one with --series 1 to {volumes}"
         raise ScanError(message)
-    return Geometry(
-        shape=layout.shape,
-        spacing=spacing[::-1],
-        origin=origin,
-        direction=direction_rows(columns),
-    )
+    number = series.removeprefix(f"{file_stem(path)}_volume")
+    if number.isdecimal() and 1 <= int(number) <= volumes:
+        return int(number)
+    raise ScanError(f"no volume {series} in {path}; choose one of 1 to {volumes}")
+
+
+def _why_unknown(path: Path) -> str:
+    if path.name.lower().endswith(_PAIRS):
+        return f"header and voxels in two files (.hdr, .img): {path}; save them as one .nii.gz"
+    kinds = " ".join(EXTENSIONS)
+    return f"unknown kind of file: {path}; give one of {kinds} or a DICOM folder"

@@ -121,16 +121,17 @@ def _carried(mask: Volume, volume: Volume, name: str) -> tuple[_Array, tuple[str
     if not _overlap(mask.geometry, volume.geometry):
         message = f"the mask {name} lies beside the scan, not on it"
         raise MaskError(f"{message}; give the mask of this scan ({volume.scan_id})")
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] = ("the mask had another grid: carried over by nearest neighbour",)
     start = _start(mask.geometry, volume.geometry)
-    if start is not None:
-        carried = _placed(mask.array, start, volume.geometry.shape)
-    else:
+    if start is None:
         # resampling lets values reach a little beyond the grid's faces: here background
         padded = np.pad(mask.array, 1)
         grid = mask.geometry.cropped((-1, -1, -1), padded.shape)
         carried = resample_array(padded, grid, volume.geometry, "nearest")
-        words = ("the mask had another grid: carried over by nearest neighbour",)
+    else:
+        carried = _placed(mask.array, start, volume.geometry.shape)
+        # a SEG may leave out planes, which are empty: that is no news
+        words = () if mask.source.format == "seg" else words
     if mask.array.any() and not carried.any():
         message = f"no voxel of the mask {name} lies on the scan"
         raise MaskError(f"{message}; give the mask of this scan ({volume.scan_id})")

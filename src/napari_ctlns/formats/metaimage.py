@@ -3,12 +3,16 @@
 Format: https://itk.org/Wiki/ITK/MetaIO/Documentation
 """
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.layout import Encoding, Layout
+from napari_ctlns.formats.grids import data_beside, shape_and_volumes, straight_grid
+from napari_ctlns.formats.layout import Layout
+from napari_ctlns.volume import Geometry
 
 TYPES = {
     "MET_CHAR": "i1",
@@ -25,45 +29,38 @@ TYPES = {
     "MET_DOUBLE": "f8",
 }
 _LONGEST_HEADER = 1 << 16
-_PER_AXIS = (
-    "DimSize",
-    "Offset",
-    "Position",
-    "Origin",
-    "CenterOfRotation",
-    "ElementSpacing",
-    "ElementSize",
-)
+_NEEDED = ("NDims", "DimSize", "ElementType", "ElementDataFile")
+# of each group the first that is there counts, as in ITK
+_ORIGINS = ("Origin", "Offset", "Position")
+_SPACINGS = ("ElementSpacing", "ElementSize")
 _MATRICES = ("TransformMatrix", "Rotation", "Orientation")
+_PER_AXIS = ("DimSize", "CenterOfRotation", *_ORIGINS, *_SPACINGS)
+_BYTE_ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 
 
 def metaimage_layout(path: Path) -> Layout:
-    """Return where the voxels of a .mhd or .mha lie.
+    """Return where the voxels of a .mhd or .mha lie, and on which grid.
 
     Raises
     ------
     ScanError
-        If the header is damaged, or describes something other than one
-        three-dimensional grid of single numbers in one file of its own folder.
+        If the header is damaged, or describes something other than three-dimensional
+        grids of single numbers in one file of its own folder.
     """
     fields, end = _fields(path)
     _refuse_what_is_no_scan(path, fields)
     _refuse_wrong_counts(path, fields)
-    big = "true" in (
-        fields.get("BinaryDataByteOrderMSB", "").lower(),
-        fields.get("ElementByteOrderMSB", "").lower(),
-    )
-    dtype = np.dtype(TYPES[fields["ElementType"]]).newbyteorder(">" if big else "<")
+    shape, volumes = shape_and_volumes(path, [int(n) for n in _numbers(fields["DimSize"])])
+    big = any(_true(fields.get(name, "")) for name in _BYTE_ORDERS)
     data = fields["ElementDataFile"]
     local = data.upper() == "LOCAL"
-    packed = fields.get("CompressedData", "").lower() == "true"
-    encoding: Encoding = "zlib" if packed else "raw"
     layout = Layout(
-        shape=_shape(path, fields),
-        dtype=dtype,
-        path=path if local else _data_file(path, data),
+        geometry=_geometry(path, fields, shape),
+        dtype=np.dtype(TYPES[fields["ElementType"]]).newbyteorder(">" if big else "<"),
+        path=path if local else data_beside(path, data),
         start=end if local else 0,
-        encoding=encoding,
+        encoding="zlib" if _true(fields.get("CompressedData", "")) else "raw",
+        volumes=volumes,
         warnings=_warnings(fields),
     )
     return _with_data_header(layout, fields)
@@ -75,22 +72,28 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
         head = file.read(_LONGEST_HEADER)
     fields: dict[str, str] = {}
     position = 0
-    while "ElementDataFile" not in fields:
+    while "ElementDataFile" not in fields and position < len(head):
         line_end = head.find(b"\n", position)
         end = len(head) if line_end < 0 else line_end
-        key, equals, value = head[position:end].decode("utf-8", "replace").partition("=")
-        if not equals and key.strip():
+        line = head[position:end].decode("utf-8", "replace")
+        key, separator, value = line.partition("=" if "=" in line else ":")
+        if not separator and key.strip():
             break
-        fields[key.strip()] = value.strip()
+        key, value = key.strip(), value.strip()
+        if fields.get(key, value) != value:
+            message = f"damaged header in {path}: {key} stands twice, with different values"
+            raise ScanError(f"{message}; mend it")
+        fields[key] = value
         position = end + 1
-        if line_end < 0:
-            break
-    needed = ("NDims", "DimSize", "ElementType", "ElementDataFile")
-    missing = [name for name in needed if not fields.get(name)]
+    missing = [name for name in _NEEDED if not fields.get(name)]
     if missing:
         message = f"no MetaImage header in {path}: {', '.join(missing)} is missing; save it again"
         raise ScanError(message)
     return fields, position
+
+
+def _true(text: str) -> bool:
+    return text[:1] in ("T", "t", "1")
 
 
 def _refuse_what_is_no_scan(path: Path, fields: dict[str, str]) -> None:
@@ -100,7 +103,7 @@ def _refuse_what_is_no_scan(path: Path, fields: dict[str, str]) -> None:
     if fields["ElementType"] not in TYPES:
         message = f"voxels of type {fields['ElementType']} in {path} cannot be read; save as short"
         raise ScanError(message)
-    if fields.get("BinaryData", "True").lower() == "false":
+    if not _true(fields.get("BinaryData", "True")):
         raise ScanError(f"voxels are stored as text in {path}; save them as binary")
     data = fields["ElementDataFile"]
     if data.upper().startswith("LIST") or "%" in data:
@@ -109,7 +112,7 @@ def _refuse_what_is_no_scan(path: Path, fields: dict[str, str]) -> None:
 
 
 def _refuse_wrong_counts(path: Path, fields: dict[str, str]) -> None:
-    """Count the numbers of each field: MetaIO ends the process where they do not fit."""
+    """Compare the numbers of each field with the number of axes."""
     n = len(fields["DimSize"].split())
     expected = {"NDims": 1} | dict.fromkeys(_PER_AXIS, n) | dict.fromkeys(_MATRICES, n * n)
     for name, count in expected.items():
@@ -128,39 +131,41 @@ def _numbers(text: str) -> list[float]:
         return []
 
 
-def _shape(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
-    try:
-        size = [int(n) for n in fields["DimSize"].split()]
-    except ValueError:
-        size = []
-    while len(size) > 3 and size[-1] == 1:
-        size.pop()
-    if len(size) != 3 or min(size) < 1:
-        message = f"not a three-dimensional scan: {path} has DimSize {fields['DimSize']}"
-        raise ScanError(f"{message}; give one volume of (x, y, z)")
-    return (size[2], size[1], size[0])
+def _geometry(path: Path, fields: dict[str, str], shape: tuple[int, int, int]) -> Geometry:
+    n = len(fields["DimSize"].split())
 
+    def first(names: tuple[str, ...], otherwise: list[float]) -> "np.ndarray[Any, Any]":
+        found = next((fields[name] for name in names if name in fields), None)
+        return np.array(otherwise if found is None else _numbers(found))
 
-def _data_file(path: Path, name: str) -> Path:
-    folder = path.parent.resolve()
-    data = folder / name
-    if not data.resolve().is_relative_to(folder):
-        message = f"the data file {name} lies outside the folder of {path}; put both together"
-        raise ScanError(message)
-    return path.parent / name
+    # a row of the matrix is the direction of an axis
+    columns = first(_MATRICES, list(np.eye(n).ravel())).reshape(n, n).T
+    spacing, origin = first(_SPACINGS, [1.0] * n), first(_ORIGINS, [0.0] * n)
+    return straight_grid(path, shape, spacing[:3], origin[:3], columns[:3, :3])
 
 
 def _with_data_header(layout: Layout, fields: dict[str, str]) -> Layout:
-    """Step over a foreign header in the data file; -1 means the voxels come last."""
+    """Step over a foreign header in the data file; -1 means the voxels come last.
+
+    ITK counts it from the beginning of the file, of a .mha too.
+    """
     size = int(fields.get("HeaderSize", "0") or 0)
     if size == -1 and layout.path.is_file():
-        size = max(layout.path.stat().st_size - layout.start - layout.nbytes, 0)
-    if size <= 0:
-        return layout
-    return Layout(**{**vars(layout), "start": layout.start + size})
+        size = max(layout.path.stat().st_size - layout.volumes * layout.nbytes, 0)
+    return replace(layout, start=size) if size > 0 else layout
 
 
 def _warnings(fields: dict[str, str]) -> tuple[str, ...]:
-    if "ElementSpacing" in fields or "ElementSize" in fields:
-        return ()
-    return ("the header tells no voxel spacing: 1 mm is taken",)
+    words = []
+    if not any(name in fields for name in _SPACINGS):
+        words.append("the header tells no voxel spacing: 1 mm is taken")
+    slope = fields.get("ElementToIntensityFunctionSlope", "1")
+    offset = fields.get("ElementToIntensityFunctionOffset", "0")
+    if (_numbers(slope), _numbers(offset)) != ([1.0], [0.0]):
+        words.append(
+            f"the header's intensity function ({slope}, {offset}) is not applied, as in ITK"
+        )
+    units = fields.get("DistanceUnits", "mm")
+    if units.lower() not in ("mm", "?"):
+        words.append(f"the header's distances are in {units}: they are taken as mm, as in ITK")
+    return tuple(words)

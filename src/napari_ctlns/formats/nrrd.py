@@ -1,14 +1,18 @@
-"""Headers of NRRD files.
+"""Headers of NRRD files: .nrrd, and .nhdr with its data file.
 
 Format: https://teem.sourceforge.net/nrrd/format.html
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from napari_ctlns.errors import ScanError
-from napari_ctlns.formats.layout import Encoding, Layout
+from napari_ctlns.formats.grids import data_beside
+from napari_ctlns.formats.inflating import Encoding
+from napari_ctlns.formats.layout import Layout
+from napari_ctlns.formats.nrrd_axes import nrrd_grid
 
 _NAMES = {
     "i1": ("signed char", "int8", "int8_t"),
@@ -30,42 +34,45 @@ _ENCODINGS: dict[str, Encoding] = {
     "bzip2": "bzip2",
     "bz2": "bzip2",
 }
+_NEEDED = ("type", "dimension", "sizes", "encoding")
 _LONGEST_HEADER = 1 << 20
+_MOST_LINES = 10_000
 
 
 def nrrd_layout(path: Path) -> Layout:
-    """Return where the voxels of a .nrrd lie.
+    """Return where the voxels of a .nrrd or .nhdr lie, and on which grid.
 
     Raises
     ------
     ScanError
-        If the header is damaged, or describes something other than one
-        three-dimensional grid of single numbers in the same file.
+        If the header is damaged, or describes something other than three-dimensional
+        grids of single numbers in one file of its own folder.
     """
     fields, end = _fields(path)
     encoding = _ENCODINGS.get(fields["encoding"].lower())
     if encoding is None:
         message = f"voxels in encoding {fields['encoding']} in {path} cannot be read"
         raise ScanError(f"{message}; save it as raw or gzip")
-    if "data file" in fields or "datafile" in fields:
-        raise ScanError(f"the voxels lie outside {path}; save header and voxels as one .nrrd")
     if fields["type"].lower() not in TYPES:
         message = f"voxels of type {fields['type']} in {path} cannot be read; save as short"
         raise ScanError(message)
+    geometry, volumes, warnings = nrrd_grid(path, fields)
     big = fields.get("endian", "little").lower() == "big"
+    data = _data_file(path, fields)
     layout = Layout(
-        shape=_shape(path, fields),
+        geometry=geometry,
         dtype=np.dtype(TYPES[fields["type"].lower()]).newbyteorder(">" if big else "<"),
-        path=path,
-        start=end,
+        path=data or path,
+        start=0 if data else end,
         encoding=encoding,
-        warnings=_warnings(fields),
+        volumes=volumes,
+        warnings=warnings,
     )
     return _with_skips(layout, fields)
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
-    """Return the header's fields and the byte after the empty line that ends it."""
+    """Return the header's fields, names without spaces, and the byte where the voxels may begin."""
     with path.open("rb") as file:
         if not file.readline(_LONGEST_HEADER).startswith(b"NRRD0"):
             raise ScanError(f"no NRRD header in {path}; save it again")
@@ -76,45 +83,46 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
                 break
             key, colon, value = line.partition(":")
             # "key:=value" pairs are free text, lines with # are comments
-            if colon and not value.startswith("=") and not line.startswith("#"):
-                fields[key.strip().lower()] = value.strip()
+            if not colon or value.startswith("=") or line.startswith("#"):
+                continue
+            key, value = key.strip().lower().replace(" ", ""), value.strip()
+            if fields.get(key, value) != value:
+                message = f"damaged header in {path}: {key} stands twice, with different values"
+                raise ScanError(f"{message}; mend it")
+            fields[key] = value
+            if key == "datafile" and value.upper().startswith("LIST"):
+                break
         end = file.tell()
-    missing = [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]
+    missing = [name for name in _NEEDED if name not in fields]
     if missing:
         message = f"damaged NRRD header in {path}: {', '.join(missing)} is missing; save it again"
         raise ScanError(message)
     return fields, end
 
 
-def _shape(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
-    try:
-        size = [int(n) for n in fields["sizes"].split()]
-    except ValueError:
-        size = []
-    kinds = fields.get("kinds", "").lower().split()
-    if len(size) > 3 and kinds and kinds[0] not in ("domain", "space", "time", "???", "none"):
-        message = f"a colour or vector image, not a scan: {path}; give a CT with one value a voxel"
-        raise ScanError(message)
-    if len(size) != 3 or min(size) < 1:
-        message = f"not a three-dimensional scan: {path} has sizes {fields['sizes']}"
-        raise ScanError(f"{message}; give one volume of (x, y, z)")
-    return (size[2], size[1], size[0])
+def _data_file(path: Path, fields: dict[str, str]) -> Path | None:
+    name = fields.get("datafile")
+    if name is None:
+        return None
+    if name.upper().startswith("LIST") or "%" in name:
+        message = f"voxels are spread over several files in {path}"
+        raise ScanError(f"{message}; save header and voxels as one .nrrd")
+    return data_beside(path, name)
 
 
 def _with_skips(layout: Layout, fields: dict[str, str]) -> Layout:
-    if int(fields.get("line skip", fields.get("lineskip", "0")) or 0):
-        raise ScanError(f"lines precede the voxels in {layout.path}; save it again without them")
-    skip = int(fields.get("byte skip", fields.get("byteskip", "0")) or 0)
-    if skip == -1:
-        held = layout.path.stat().st_size - layout.start
-        skip = max(held - layout.nbytes, 0)
-    return Layout(**{**vars(layout), "skip": skip})
-
-
-def _warnings(fields: dict[str, str]) -> tuple[str, ...]:
-    words = []
-    if not {"space directions", "spacings"} & fields.keys():
-        words.append("the header tells no voxel spacing: 1 mm is taken")
-    if not {"space", "space dimension"} & fields.keys():
-        words.append("the header tells no orientation: left and right may be swapped")
-    return tuple(words)
+    """Step over what precedes the voxels: lines as stored, then bytes as unpacked."""
+    lines, skip = (int(fields.get(name, "0") or 0) for name in ("lineskip", "byteskip"))
+    if not (0 <= lines <= _MOST_LINES and skip >= -1):
+        message = f"{lines} lines and {skip} bytes precede the voxels in {layout.path}"
+        raise ScanError(f"{message}, by its header; mend it")
+    if (lines or skip == -1) and layout.path.is_file():
+        with layout.path.open("rb") as file:
+            file.seek(layout.start)
+            for _ in range(lines):
+                file.readline()
+            layout = replace(layout, start=file.tell())
+        if skip == -1:
+            held = layout.path.stat().st_size - layout.start
+            skip = max(held - layout.volumes * layout.nbytes, 0)
+    return replace(layout, skip=max(skip, 0))

@@ -102,6 +102,9 @@ def fill(slices: Sequence[Slice], target: _Array) -> Iterator[int]:
 @contextlib.contextmanager
 def _workers() -> Iterator[ThreadPoolExecutor]:
     """Yield threads; work that has not begun when they are left is dropped."""
+    # once glibc has seen so large a block come and go, it keeps what is freed for the next
+    # slice, in every thread; untouched memory costs nothing, and elsewhere this does nothing
+    np.empty(31 << 20, np.uint8)
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
     try:
         yield pool

@@ -5,10 +5,8 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.dicom import (
@@ -20,8 +18,9 @@ from napari_ctlns.formats.dicom import (
     visible_files,
 )
 from napari_ctlns.formats.dicom_scan import Partial, refuse_mended, series_parts
-from napari_ctlns.formats.images import extension, file_stem, read_image
+from napari_ctlns.formats.images import extension, file_stem, read_image, volume_id, volumes_in
 from napari_ctlns.formats.mask_files import is_mask_image
+from napari_ctlns.formats.plausible import value_warnings
 from napari_ctlns.volume import Source, Volume
 
 __all__ = ["Partial", "ScanFile", "find_scans", "read_scan", "scan_parts"]
@@ -49,10 +48,11 @@ def read_scan(
     Parameters
     ----------
     path
-        A .mhd, .mha, .nii, .nii.gz or .nrrd file, a folder with DICOM files at
+        A .mhd, .mha, .nii, .nii.gz, .nrrd or .nhdr file, a folder with DICOM files at
         or below it, or one DICOM file of a series in that file's folder.
     series
-        The DICOM series instance UID to choose where there are several.
+        The DICOM series instance UID to choose where there are several; of an image
+        file that holds several volumes, the number of one, from "1".
     strict
         Refuse what would otherwise be read with a warning.
 
@@ -102,12 +102,10 @@ def scan_parts(
     if not path.exists():
         raise ScanError(f"no such file or folder: {path}; check the name")
     if _is_image(path):
-        volume = _read_file(path)
+        volume = _read_file(path, series)
     else:
         volume = yield from _dicom_parts(path, series, strict)
     volume = _with_value_warnings(volume)
-    if series is not None and series not in (volume.scan_id, volume.source.series_uid):
-        raise ScanError(f"no series {series} in {path}; it holds {volume.scan_id}")
     if strict:
         refuse_mended(volume.source)
     return volume
@@ -129,11 +127,12 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
     if not path.exists():
         raise ScanError(f"no such file or folder: {path}; check the name")
     if path.is_dir():
-        images = [ScanFile(p) for p in visible_files(path) if extension(p) and not is_mask_image(p)]
+        files = [p for p in visible_files(path) if extension(p) and not is_mask_image(p)]
+        images = [scan for file in files for scan in _scans_in(file)]
         found = [ScanFile(s.folder, s.uid, s.words) for s in list_series(path).series]
-        return sorted([*images, *found], key=lambda scan: (str(scan.path), scan.series or ""))
+        return sorted([*images, *found], key=lambda scan: str(scan.path))
     if _is_image(path):
-        return [ScanFile(path)]
+        return _scans_in(path)
     place = listing_place(path)
     contents = list_series(place)
     if place == path:  # a DICOMDIR: its folder may hold more than it lists
@@ -142,13 +141,24 @@ def find_scans(folder_or_file: str | os.PathLike[str]) -> list[ScanFile]:
     return [ScanFile(place, s.uid, s.words) for s in contents.series if s.uid == uid]
 
 
+def _scans_in(path: Path) -> list[ScanFile]:
+    """List the volumes of an image file, by their numbers where there are several."""
+    n = volumes_in(path)
+    if n == 1:
+        return [ScanFile(path)]
+    return [
+        ScanFile(path, volume_id(path, k), f"{path.name}, volume {k} of {n}")
+        for k in range(1, n + 1)
+    ]
+
+
 def _is_image(path: Path) -> bool:
     """Whether a path is for the image reader; its words are the best for unknown files."""
     return path.is_file() and (extension(path) != "" or not is_dicom(path))
 
 
-def _read_file(path: Path) -> Volume:
-    image = read_image(path)
+def _read_file(path: Path, series: str | None) -> Volume:
+    image = read_image(path, series)
     stem = file_stem(path)
     source = Source(
         path=path,
@@ -160,7 +170,8 @@ def _read_file(path: Path) -> Volume:
     geometry = image.geometry.oriented()
     # contiguous, because every step after this runs along the axes
     array = np.ascontiguousarray(geometry.from_source(image.array))
-    return Volume(array, geometry, "ct", stem, stem, source)
+    # the volumes of one file are of one patient
+    return Volume(array, geometry, "ct", image.scan_id, stem, source)
 
 
 def _dicom_parts(path: Path, series: str | None, strict: bool) -> Generator[Partial, None, Volume]:
@@ -173,20 +184,5 @@ def _dicom_parts(path: Path, series: str | None, strict: bool) -> Generator[Part
 
 
 def _with_value_warnings(volume: Volume) -> Volume:
-    words = (*volume.source.warnings, *_value_warnings(volume.array))
+    words = (*volume.source.warnings, *value_warnings(volume.array))
     return replace(volume, source=replace(volume.source, warnings=words))
-
-
-def _value_warnings(array: npt.NDArray[Any]) -> list[str]:
-    """Say what of the values cannot be HU."""
-    words = []
-    low = array.min()
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(low):
-        bad = np.count_nonzero(~np.isfinite(array))
-        words.append(f"{bad} voxels are no numbers: they count as -1024 HU")
-        low = np.nanmin(array, initial=np.inf, where=np.isfinite(array))
-    if array.dtype == np.uint8:
-        words.append("not in HU: the values are 8-bit, 0 to 255")
-    elif low >= 0 and array.max() <= 1:
-        words.append("not in HU: all values lie within 0 to 1")
-    return words

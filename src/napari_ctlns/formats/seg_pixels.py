@@ -4,6 +4,7 @@ Single bits as in DICOM PS3.5 8.1.1 and annex D: packed without gaps between fra
 the first pixel in the lowest bit.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from napari_ctlns.errors import MaskError
 from napari_ctlns.formats.codecs import decoded
@@ -55,7 +56,8 @@ def frame_pixels(header: Dataset, frames: int) -> FramePixels:
     kind = str(header.get("SegmentationType") or "BINARY")
     possible = {"BINARY": (1, 8), "FRACTIONAL": (8,), "LABELMAP": (8, 16)}
     if bits not in possible.get(kind, ()) or int(header.get("SamplesPerPixel") or 1) != 1:
-        raise MaskError(f"a DICOM SEG of kind {kind} with {bits} bits cannot be; export it anew")
+        message = f"a DICOM SEG of unknown kind, {kind[:16]} with {bits} bits"
+        raise MaskError(f"{message}; export it anew as BINARY")
     if "PixelData" not in header or min(rows, columns) < 1:
         raise MaskError("no pixels in a DICOM SEG, or it is cut off; copy it again")
     threshold = 1.0
@@ -83,7 +85,7 @@ def _plain(
             return unpacked[first % 8 : first % 8 + size].reshape(rows, columns)
 
         return bit_frame
-    order = "<" if UID(header.file_meta.get("TransferSyntaxUID", "")).is_little_endian else ">"
+    order = ">" if header.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian else "<"
     values = np.frombuffer(data, f"{order}u{bits // 8}", frames * size)
     return lambda index: values[index * size : (index + 1) * size].reshape(rows, columns)
 
@@ -100,7 +102,8 @@ def _packed(
     found = locate(header)
 
     def frame(index: int) -> npt.NDArray[Any]:
-        words, _ = decoded(found, index)
+        with tempfile.TemporaryDirectory(prefix="ctlns-", ignore_cleanup_errors=True) as folder:
+            words, _ = decoded(found, index, Path(folder))
         return words
 
     return frame

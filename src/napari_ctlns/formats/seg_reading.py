@@ -139,10 +139,16 @@ def _understood(path: Path) -> Iterator[None]:
         try:
             yield
         except CtlnsError as error:
-            raise MaskError(f"{error} ({path})") from None
+            raise MaskError(f"{_reason(error)} ({path})") from None
         except Exception as error:
-            message = f"a DICOM SEG cannot be understood: {error} ({path})"
+            message = f"a DICOM SEG cannot be understood: {_reason(error)} ({path})"
             raise MaskError(f"{message}; copy it again, or export it anew") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, AttributeError):
+        return f"it has no {error.name}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _read(path: Path, *, pixels: bool) -> Dataset:
@@ -152,7 +158,7 @@ def _read(path: Path, *, pixels: bool) -> Dataset:
         except FileNotFoundError:
             raise MaskError(f"no such file: {path}; check the name") from None
         except Exception as error:
-            message = f"damaged DICOM SEG {path}: {error}"
+            message = f"damaged DICOM SEG {path}: {_reason(error)}"
             raise MaskError(f"{message}; copy it again") from error
 
 

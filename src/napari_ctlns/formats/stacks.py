@@ -102,11 +102,16 @@ def _told(group: Sequence[Slice]) -> str:
 
 
 def _without_twins(slices: Sequence[Slice]) -> tuple[Slice, ...]:
-    """Leave out sorted slices that show the same as the one before, in the same place."""
+    """Leave out sorted slices that show the same as the one before, in the same place.
+
+    Where one of them shows something else no other is looked at: it will be refused.
+    """
     kept = [slices[0]]
-    for one in slices[1:]:
-        if not (_near(one.position, kept[-1].position, SAME_MM) and _same_pixels(one, kept[-1])):
+    for k, one in enumerate(slices[1:], start=1):
+        if not _near(one.position, kept[-1].position, SAME_MM):
             kept.append(one)
+        elif not _same_pixels(one, kept[-1]):
+            return (*kept, *slices[k:])
     return tuple(kept)
 
 

@@ -169,7 +169,7 @@ def _saved_scan(
         patient_id=volume.patient_id,
         geometry=volume.geometry,
         place=_place(source.path) if on_disk else None,
-        series=source.series_uid if source.format == "dicom" else None,
+        series=volume.scan_id if on_disk else None,
         array=None if on_disk else _keep(volume.array, arrays),
         window_hu=(float(low), float(high)),
         colormap=layer.colormap.name,

@@ -111,6 +111,11 @@ class Session(QObject):
             raise RuntimeError("the viewer of this session is gone")
         return viewer
 
+    @property
+    def gone(self) -> bool:
+        """Whether its viewer is no more, which a panel of it may outlive for a moment."""
+        return self._viewer() is None
+
     def part(self, kind: type[Part]) -> Part:
         """Return the one part of this kind that all panels share; the first call makes it."""
         there: Part | None = self.findChild(kind)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import napari
 
 MASK_FILES = (
-    *("NIfTI (*.nii.gz *.nii)", "MetaImage (*.mha *.mhd)", "NRRD (*.nrrd)"),
+    *("NIfTI (*.nii.gz *.nii)", "MetaImage (*.mha *.mhd)", "NRRD (*.nrrd *.nhdr)"),
     "DICOM SEG (*.dcm)",
 )
 TABLE_FILES = ("CSV (*.csv)", "JSON (*.json)")

@@ -61,7 +61,7 @@ class TrainPanel(Panel):
         self._plot: LossPlot | None = None
         self._plot_later = QTimer(self)
         self._plot_later.setSingleShot(True)
-        self._plot_later.timeout.connect(self._make_plot)
+        self._plot_later.timeout.connect(self._prepare_plot)
         self._lay_out()
         self._connect()
         self._show_open_layers()
@@ -237,6 +237,10 @@ class TrainPanel(Panel):
             self._watcher.leave()
             self._watcher.deleteLater()
             self._watcher = None
+
+    def _prepare_plot(self) -> None:
+        if not self._session.gone:
+            self._make_plot()
 
     def _make_plot(self) -> "LossPlot":
         if self._plot is None:
