@@ -20,7 +20,7 @@ from napari_ctlns.volume import Geometry, Volume
 if TYPE_CHECKING:
     from napari_ctlns.formats import Candidate
 
-    Rows = Sequence[Annotation] | Sequence[Candidate]
+    Rows = Sequence[Annotation | Candidate]
 
 Groups = Sequence[Sequence[Volume]]
 """Scans that something may lie on, the likeliest first; those of one group are equally likely."""
@@ -189,12 +189,14 @@ def _points_on(rows: "Rows", scans: Sequence[Volume], name: str) -> list[of.Laye
 
 
 def _layer(rows: "Rows", scan: Volume, name: str) -> of.LayerTuple:
-    from napari_ctlns.formats import annotations_of
+    from napari_ctlns.formats import Candidate, annotations_of
 
     mine = annotations_of(rows, scan)
-    if _are_candidates(mine):
-        return of.candidates_tuple(mine, scan.geometry, name)
-    return of.annotations_tuple(mine, scan.geometry, scan.scan_id, name)
+    candidates = [row for row in mine if isinstance(row, Candidate)]
+    if candidates:
+        return of.candidates_tuple(candidates, scan.geometry, name)
+    annotations = [row for row in mine if isinstance(row, Annotation)]
+    return of.annotations_tuple(annotations, scan.geometry, scan.scan_id, name)
 
 
 # -- XML --------------------------------------------------------------------------

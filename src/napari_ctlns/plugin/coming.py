@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Layer
+from qtpy.QtCore import QTimer
 
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.canvas import placed
 from napari_ctlns.plugin.session import Session
-from napari_ctlns.plugin.windowing import Window, opening_window
-from napari_ctlns.volume import AIR_HU, Volume
+from napari_ctlns.plugin.windowing import opening_window
+from napari_ctlns.volume import Volume
 
 _SECONDS_BETWEEN_LOOKS = 0.25
+_MS_TO_DRAW = 20
+
+SoFar = tuple[Volume, npt.NDArray[np.bool_]]
 
 
 @dataclass(eq=False)
@@ -23,16 +28,17 @@ class Coming:
 
     Attributes
     ----------
-    volume
-        The scan so far, its array being filled; another one if its values turn out to
-        need another type. The thread sets it.
+    so_far
+        The scan, whose array is being filled, and which voxels of it are read (see
+        `formats.scans.Partial`); others if its values turn out to need another type. The
+        thread sets it.
     window_name
         Of the window through which it is shown, see `opening_window`.
     shown
-        Set when its layer is there.
+        Set when it was drawn.
     """
 
-    volume: Volume
+    so_far: SoFar
     window_name: str = "lung"
     shown: threading.Event = field(default_factory=threading.Event)
 
@@ -51,14 +57,16 @@ class ComingLayer:
     def __init__(self, session: Session, coming: Coming) -> None:
         self._session = session
         self._coming = coming
-        self._volume = coming.volume
-        self._window = self._opening_window()
+        self._volume, read = self._so_far = coming.so_far
+        self._window = opening_window(self._volume, coming.window_name)
         self._seen: npt.NDArray[Any] | None = None
         self._looked = time.monotonic()
-        self.layer: Image = Layer.create(*of.coming_tuple(self._volume, self._window))
+        self.layer: Image = Layer.create(*of.coming_tuple(self._volume, read, self._window))
+        self.layer.visible = False  # until the slice that is there is the one on show
         session.viewer.add_layer(self.layer)
-        show_whole(session, self.layer, _filled_slice(self._volume.array))
-        coming.shown.set()
+        show_whole(session, self.layer, int(np.argmax(read)) if len(read) > 1 else None)
+        self.layer.visible = True
+        QTimer.singleShot(_MS_TO_DRAW, coming.shown.set)
 
     @property
     def is_there(self) -> bool:
@@ -71,9 +79,9 @@ class ComingLayer:
         if now - self._looked < _SECONDS_BETWEEN_LOOKS:
             return
         self._looked = now
-        if self._volume is not self._coming.volume:
-            self._volume = self._coming.volume
-            self._put(of.Clamped(self._volume.array))
+        if self._so_far is not self._coming.so_far:
+            self._volume, read = self._so_far = self._coming.so_far
+            self._put(of.Filling(self._volume.array, read), self._volume)
         elif self._session.viewer.dims.ndisplay == 2:  # all of it in 3D would take seconds
             seen = self._slice_on_show()
             if self._seen is not None and not np.array_equal(seen, self._seen):
@@ -83,9 +91,8 @@ class ComingLayer:
     def finish(self, data: of.LayerTuple) -> None:
         """Let the layer be what was read: a scan like any other, which is worked on from now on."""
         array, meta, _ = data
-        self._volume = meta["metadata"][of.KEY].volume
         self.layer.metadata = meta["metadata"]
-        self._put(array)
+        self._put(array, meta["metadata"][of.KEY].volume)
         if tuple(self.layer.contrast_limits) == (self._window.low, self._window.high):
             self.layer.contrast_limits = meta["contrast_limits"]  # nobody chose another
         self._session.adopt(self.layer)
@@ -95,11 +102,8 @@ class ComingLayer:
         if self.is_there and of.is_coming(self.layer):
             self._session.viewer.layers.remove(self.layer)
 
-    def _opening_window(self) -> Window:
-        return opening_window(self._volume, self._coming.window_name)
-
-    def _put(self, array: Any) -> None:
-        where = of.placed(self._volume.geometry)
+    def _put(self, array: Any, volume: Volume) -> None:
+        where = placed(volume.geometry)
         self.layer.data = array
         for name in ("scale", "translate"):
             if not np.array_equal(getattr(self.layer, name), where[name]):
@@ -118,18 +122,10 @@ class ComingLayer:
 
 
 def show_whole(session: Session, layer: Image, slice_: int | None = None) -> None:
-    """Show one slice of a scan, its middle one unless told otherwise, whole, with a scale bar."""
+    """Show one slice of a scan, its middle one unless told otherwise, whole."""
     viewer = session.viewer
-    viewer.canvas.overlays.scale_bar.visible = True
     place = layer.extent.world.mean(axis=0)
     if slice_ is not None:
         place[0] = layer.data_to_world((slice_, 0, 0))[0]
     viewer.dims.set_point(range(viewer.dims.ndim), place)
     viewer.reset_view()
-
-
-def _filled_slice(array: npt.NDArray[Any]) -> int:
-    """Return the slice near the middle that is there already."""
-    middle = len(array) // 2
-    near = (k for k in (middle, middle - 1, middle + 1) if 0 <= k < len(array))
-    return next((k for k in near if (array[k] != AIR_HU).any()), middle)

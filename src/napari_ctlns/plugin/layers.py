@@ -109,10 +109,10 @@ def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
     )
 
 
-def coming_tuple(volume: Volume, window: Window) -> LayerTuple:
-    """Return a CT whose array is still being filled as layer data."""
+def coming_tuple(volume: Volume, read: npt.NDArray[np.bool_], window: Window) -> LayerTuple:
+    """Return a CT of which only some voxels are ``read`` yet as layer data."""
     return (
-        Clamped(volume.array),
+        Filling(volume.array, read),
         {**_drawn(volume, window), "metadata": {KEY: ComingScan()}},
         "image",
     )
@@ -233,25 +233,28 @@ def displayed(volume: Volume) -> npt.NDArray[Any]:
     return volume.array if fine else volume.hu()
 
 
-def _from_air_up(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if array.dtype.kind == "u":
-        return array
-    # fmax, not maximum: it prefers a number to NaN
-    return np.asarray(np.fmax(array, np.asarray(AIR_HU, dtype=array.dtype)))
-
-
-class Clamped:
-    """An array that is being filled, as it is displayed: from -1024 HU up, whatever is in it.
+class Filling:
+    """An array that is being filled, as it is displayed: air where nothing has been read yet.
 
     What is asked for is copied, so a slice costs a slice and nothing is held twice.
+
+    Parameters
+    ----------
+    array
+        Of HU; what lies below -1024 is displayed as that.
+    read
+        Which voxels are there already, in a shape that broadcasts against the array.
     """
 
-    def __init__(self, array: npt.NDArray[Any]) -> None:
+    def __init__(self, array: npt.NDArray[Any], read: npt.NDArray[np.bool_]) -> None:
         self._array = array
+        self._read = np.broadcast_to(read, array.shape)
         self.shape, self.ndim, self.dtype = array.shape, array.ndim, array.dtype
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
-        return _from_air_up(self._array[key])
+        air = np.asarray(AIR_HU, self.dtype)
+        # fmax, not maximum: it prefers a number to NaN
+        return np.asarray(np.where(self._read[key], np.fmax(self._array[key], air), air))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return self[...].astype(dtype or self.dtype, copy=False)

@@ -266,11 +266,12 @@ def show(
     session: Session, opened: Opened, coming: Mapping[Coming, ComingLayer] | None = None
 ) -> None:
     """Add what was read as layers; a scan that is shown already takes over its layer."""
+    shown_as = {v: coming[c] for v, c in opened.coming.items() if coming and c in coming}
     for project in opened.projects:
         restore(session, project)
     for data in opened.layers:
         volume = getattr(data[1]["metadata"][of.KEY], "volume", None)
-        shown = (coming or {}).get(opened.coming.get(volume))
+        shown = None if volume is None else shown_as.get(volume)
         if shown is not None:
             shown.finish(data)
             continue
@@ -278,6 +279,8 @@ def show(
         session.saved(layer)  # its file has it
         if volume is not None:
             show_whole(session, layer)
+    if opened.scans:  # after the first slice: drawing its words takes as long as that
+        session.viewer.canvas.overlays.scale_bar.visible = True
     for layer in session.layers_for("scan"):
         if of.scan_of(layer) in opened.again:
             session.choose(layer)

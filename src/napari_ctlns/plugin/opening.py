@@ -7,7 +7,8 @@ first slice is there, and annotations may come before their scan.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import gc
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
+    from napari_ctlns.formats.dicom import Series
+    from napari_ctlns.formats.scans import Partial
 
 # what lies on scans, last
 _ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "lidc", "boxes", "annotations")
@@ -31,6 +34,22 @@ _ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "lidc", "boxes", "annotat
 _SECONDS_TO_SHOW = 0.5
 
 Tell = Callable[[Coming], None]
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let garbage wait.
+
+    Headers and layers are trees of objects; looking for garbage among these and all of
+    napari's takes as long as reading them.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class _StoppedError(Exception):
@@ -105,7 +124,8 @@ def reading_series(
     """Read one scan of a folder that holds several; a job with the same result."""
     opened = Opened(window, list(open_scans))
     reader = _Reader(opened, control or Uncontrolled(), tell)
-    yield Started(title=f"Reading {scan.title or scan.path.name}")
+    title, *_ = scan.title.splitlines() or [scan.path.name]
+    yield Started(title=f"Reading {title}")
     try:
         yield from reader.read_scan(scan.path, scan.series)
         reader.stop_if_asked()
@@ -115,6 +135,14 @@ def reading_series(
         yield Finished(stopped=True)
     else:
         yield Finished(result={"value": opened})
+
+
+def _about(series: "Series") -> str:
+    """Say what a series is, in two lines: what it was called, and what is in it."""
+    patient = str(series.slices[0].header.get("PatientID") or "").strip()
+    size = "{} slices of {} x {}".format(len(series.slices), *series.shape)
+    called = series.description or "no description"
+    return f"{called}\n{', '.join(filter(None, (patient, series.modality, size)))}"
 
 
 def _outcome(opened: Opened) -> Event:
@@ -196,36 +224,17 @@ class _Reader:
         except SeveralSeriesError as error:
             for one in error.series:
                 place = one.folder if path.is_dir() else path
-                self._opened.choices.append(ScanFile(place, one.uid, one.words))
+                self._opened.choices.append(ScanFile(place, one.uid, _about(one)))
 
     def read_scan(self, path: Path, series: str | None, told: bool = True) -> Iterator[Event]:
         """Read one scan, and tell of it as soon as a slice of it is there."""
-        from napari_ctlns.formats.scans import scan_parts
-
         opened = self._opened
         if path.is_file() and self._is_open(path, series):
             return
-        coming: Coming | None = None
-        with contextlib.closing(scan_parts(path, series=series)) as parts:
-            while True:
-                try:
-                    part = next(parts)
-                except StopIteration as end:
-                    volume: Volume = end.value
-                    break
-                self.stop_if_asked()
-                if part.volume is not None:
-                    if coming is None:
-                        if self._is_open(part.volume.source.path, part.volume.scan_id):
-                            return
-                        coming = self._say_it_comes(part.volume)
-                        yield Progress(done=part.done, total=part.total, unit=part.unit)
-                        # reading on at once would slow down the window, which draws it now
-                        coming.shown.wait(_SECONDS_TO_SHOW if self._tell is not None else 0)
-                    coming.volume = part.volume
-                yield Progress(done=part.done, total=part.total, unit=part.unit)
-        if coming is None and self._is_open(volume.source.path, volume.scan_id):
+        read = yield from self._read_parts(path, series)
+        if read is None:
             return
+        volume, coming = read
         if not told and is_mask_of_any(volume, opened.open_scans):
             self._place("mask", path, told)
             return
@@ -233,11 +242,44 @@ class _Reader:
         if coming is not None:
             opened.coming[volume] = coming
 
-    def _say_it_comes(self, volume: Volume) -> Coming:
-        coming = Coming(volume, self._opened.window)
+    def _read_parts(
+        self, path: Path, series: str | None
+    ) -> Generator[Event, None, tuple[Volume, Coming | None] | None]:
+        """Read a scan part after part; return None if it turns out to be open already."""
+        from napari_ctlns.formats.scans import scan_parts
+
+        coming: Coming | None = None
+        with contextlib.ExitStack() as at_end, contextlib.ExitStack() as when_shown:
+            parts = at_end.enter_context(contextlib.closing(scan_parts(path, series=series)))
+            when_shown.enter_context(_without_collecting())
+            while True:
+                try:
+                    part = next(parts)
+                except StopIteration as end:
+                    volume: Volume = end.value
+                    break
+                self.stop_if_asked()
+                yield Progress(done=part.done, total=part.total, unit=part.unit)
+                if part.volume is None or part.read is None:
+                    continue
+                if coming is None:
+                    if self._is_open(part.volume.source.path, part.volume.scan_id):
+                        return None
+                    coming = Coming((part.volume, part.read), self._opened.window)
+                    yield from self._say_it_comes(coming, part)
+                    when_shown.close()
+                elif coming.so_far[0] is not part.volume:
+                    coming.so_far = (part.volume, part.read)
+        if coming is None and self._is_open(volume.source.path, volume.scan_id):
+            return None
+        return volume, coming
+
+    def _say_it_comes(self, coming: Coming, part: "Partial") -> Iterator[Event]:
         if self._tell is not None:
             self._tell(coming)
-        return coming
+            yield Progress(done=part.done, total=part.total, unit=part.unit)  # so that it is heard
+            # reading on at once would slow down the window, which draws it now
+            coming.shown.wait(_SECONDS_TO_SHOW)
 
     def _is_open(self, path: Path | None, series: str | None) -> bool:
         """Whether a scan is open already; it is remembered that it was asked for."""

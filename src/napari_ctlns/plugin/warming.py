@@ -31,4 +31,4 @@ def warm_up() -> None:
 
     import napari_ctlns.formats.scans  # noqa: F401
 
-    pint.get_application_registry().Unit("mm")
+    pint.Unit("mm")

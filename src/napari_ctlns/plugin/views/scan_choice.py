@@ -92,5 +92,6 @@ class ScanChoice(QWidget):
 def _title(scan: "ScanFile") -> str:
     if scan.series is None:
         return scan.path.name
+    called, _, more = (scan.title or scan.path.name).partition("\n")
     # series of one examination often have one description
-    return f"{scan.title or scan.path.name}, ...{scan.series[-_UID_END:]}"
+    return f"{called}, ...{scan.series[-_UID_END:]}" + (f"\n{more}" if more else "")
