@@ -152,7 +152,7 @@ def test_one_of_several_volumes(tmp_path, packed):
     stored = zlib.compress(many.tobytes()) if packed else many.tobytes()
     metaimage(tmp_path / "4d.mhd", extra, stored=stored, size="4 3 2 4", axes=4)
     found = find_scans(tmp_path)
-    assert [scan.series for scan in found] == ["1", "2", "3", "4"]
+    assert [scan.series for scan in found] == [f"4d_volume{k}" for k in (1, 2, 3, 4)]
     assert found[1].title == "4d.mhd, volume 2 of 4"
     volumes = [read_scan(scan.path, series=scan.series) for scan in found]
     assert np.array_equal([v.array for v in volumes], many)

@@ -281,6 +281,7 @@ def test_the_middle_slice_is_there_first(tmp_path, write_series, positions):
     first = next(parts)
     assert (first.done, first.total, first.unit) == (1, 6, "slices")
     assert np.array_equal(first.volume.array[3], HU[3])
+    assert first.read.ravel().tolist() == [False, False, False, True, False, False]
     assert first.volume.scan_id == uid
     rest = []
     while True:
@@ -291,6 +292,7 @@ def test_the_middle_slice_is_there_first(tmp_path, write_series, positions):
             break
     assert [part.done for part in rest] == [2, 3, 4, 5, 6]
     assert whole.array is first.volume.array
+    assert first.read.all()
     assert np.array_equal(whole.array, HU)
     # what must be resampled cannot be shown before its end
     write_series(tmp_path / "b", STORED, [(0, 0, z) for z in (0, 2, 4, 6, 8, 12)])

@@ -13,6 +13,7 @@ from napari_ctlns.errors import AnnotationError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import write_annotations
 from napari_ctlns.plugin.annotating import (
+    TableRows,
     drawn_mask,
     next_diameter,
     redo,
@@ -240,7 +241,12 @@ def test_what_cannot_be_drawn_is_said(volume: Volume, annotations: Rows) -> None
 def test_rows_of_this_scan_only(tmp_path: Path, volume: Volume, annotations: Rows) -> None:
     table = tmp_path / "annotations.csv"
     save_rows(table, (*annotations, replace(annotations[0], scan_id="another")))
-    assert rows_of_scan(table, volume) == (annotations, 3)
+    assert rows_of_scan(table, volume) == TableRows(annotations, 3)
+    with table.open("a", encoding="utf-8") as file:
+        file.write(f"{volume.scan_id},0,0,0,-1\n")
+    bad = rows_of_scan(table, volume)
+    assert (bad.rows, bad.total) == (annotations, 3)
+    assert bad.bad == ("line 5: diameter_mm is -1, not above 0",)
     write_annotations(table, [replace(annotations[0], scan_id="another")])
     with pytest.raises(AnnotationError, match="other series"):
         rows_of_scan(table, volume)

@@ -147,7 +147,7 @@ def test_a_table_is_loaded(
         (b"seriesuid,coordX,coordY,coordZ,diameter_mm\n1,2,x,4,5\n", "line 2"),
         (b"seriesuid,coordX,coordY,coordZ,diameter_mm\n1,2,3,4,5\n", "other series"),
         (b"seriesuid,coordX,coordY,coordZ,diameter_mm\n", "no rows"),
-        (b"\xff\xfe\x00\x01", "not a text table"),
+        (b"\x00\x01\x02", "not a text table"),
         (b"", "empty table"),
         (None, "no such table"),
     ],
@@ -172,6 +172,39 @@ def test_bad_tables_are_refused_in_words(
     assert panel.job_bar.status.property("trouble")
     assert model_session.annotations is None
     click(panel.new, qtbot)  # the session goes on
+
+
+def test_bad_rows_are_left_out_with_consent_only(
+    panel: AnnotationsPanel,
+    model_session: Session,
+    volume: Volume,
+    annotations: Rows,
+    choose: Choose,
+    tmp_path: Path,
+    qtbot: QtBot,
+) -> None:
+    table = tmp_path / "annotations.csv"
+    write_annotations(table, annotations)
+    with table.open("a", encoding="utf-8") as file:
+        file.write("1.2,0,0,0,0\n1.2,0,0,here,5\n")
+    model_session.add_scan(volume)
+    choose(table)
+    click(panel.load, qtbot)
+    assert finish(panel, qtbot).startswith("line 4: diameter_mm is 0")
+    assert panel.job_bar.status.property("trouble")
+    assert model_session.annotations is None
+    assert panel.bad_rows.take.text() == "Leave out 2 bad rows"
+    assert "line 5: coordZ" in panel.bad_rows.take.toolTip()
+    click(panel.bad_rows.leave, qtbot)
+    assert not panel.bad_rows.isVisible()
+    assert model_session.annotations is None
+    click(panel.load, qtbot)
+    finish(panel, qtbot)
+    click(panel.bad_rows.take, qtbot)
+    assert annotations_of_layer(model_session.annotations) == annotations
+    said = "2 of 2 rows in annotations.csv are of this scan; 2 bad rows left out"
+    assert panel.job_bar.said == said
+    assert not panel.bad_rows.isVisible()
 
 
 def test_nothing_happens_without_a_choice(

@@ -150,7 +150,6 @@ DICOM = {
     "missing": "no such file or folder",
     "plain": "no DICOM series",
     "one-place": "same position",
-    "gap": "missing slice",
     "colour": "colour",
     "frames": "multi-frame",
     "half-slice": "half-slice",

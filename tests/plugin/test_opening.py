@@ -11,9 +11,12 @@ from napari_ctlns.errors import ScanError
 from napari_ctlns.events import Event, Failed, Finished, Progress, ThreadControl
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import ScanFile, write_annotations, write_volume
+from napari_ctlns.plugin.coming import Coming
 from napari_ctlns.plugin.file_kinds import Kind, kind_of
 from napari_ctlns.plugin.layers import annotations_of_layer
-from napari_ctlns.plugin.opening import Opened, reading, reading_series, show
+from napari_ctlns.plugin.opened import Opened
+from napari_ctlns.plugin.opener import show
+from napari_ctlns.plugin.opening import reading, reading_series
 from napari_ctlns.plugin.project import save_project
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.volume import Geometry, Volume
@@ -161,10 +164,43 @@ def test_what_cannot_be_read_does_not_keep_the_rest_from_opening(files: dict[str
     assert "annotations of other series only" in opened.problems[1]
 
 
-def test_annotations_on_no_scan_are_refused_in_words(files: dict[str, Path]) -> None:
-    event = last(reading([files["annotations"]]))
-    assert isinstance(event, Failed)
-    assert event.message.startswith("open the scan first")
+def test_annotations_without_their_scan_wait_for_it(files: dict[str, Path]) -> None:
+    table = files["annotations"]
+    opened = opened_of(reading([table]))
+    assert (opened.layers, opened.waiting, opened.problems) == ([], [table], [])
+    assert opened.in_words() == "annotations.csv waits: open its scan"
+    opened = opened_of(reading([files["foreign"]], waiting=[table]))
+    assert (opened.waiting, opened.still_waiting) == ([files["foreign"]], [table])
+    assert opened.in_words() == "others.csv waits: open its scan"
+    opened = opened_of(reading([files["scan"]], waiting=[files["foreign"], table]))
+    assert [kind for _, _, kind in opened.layers] == ["image", "points"]
+    assert (opened.waiting, opened.still_waiting) == ([], [files["foreign"]])
+    assert opened.in_words() == "Opened a scan and annotations"
+
+
+def test_a_table_that_waits_and_is_changed_is_a_problem(files: dict[str, Path]) -> None:
+    files["foreign"].write_text("no header of ours", "utf-8")
+    opened = opened_of(reading([files["scan"]], waiting=[files["foreign"]]))
+    assert opened.still_waiting == []
+    assert opened.problems[0].startswith("missing columns")
+
+
+def test_a_scan_that_is_open_is_not_read_again(files: dict[str, Path]) -> None:
+    (volume,) = scans_of(opened_of(reading([files["scan"]])))
+    opened = opened_of(reading([files["scan"], files["annotations"]], [volume]))
+    assert [kind for _, _, kind in opened.layers] == ["points"]
+    assert opened.again == [volume]
+    assert opened.in_words() == "Opened annotations. chest.mhd is open already"
+
+
+def test_a_series_that_is_open_is_not_read_again(tmp_path: Path, write_series: WriteSeries) -> None:
+    uid = write_series(tmp_path, 3)
+    (volume,) = scans_of(opened_of(reading([tmp_path])))
+    for path in (tmp_path, next(tmp_path.iterdir())):
+        opened = opened_of(reading([path], [volume]))
+        assert (opened.layers, opened.again) == ([], [volume])
+    again = opened_of(reading_series(ScanFile(tmp_path, uid), [volume]))
+    assert (again.layers, again.again) == ([], [volume])
 
 
 def test_a_mask_without_a_scan_stands_on_its_own_grid(
@@ -184,7 +220,8 @@ def test_a_file_is_what_the_person_says_it_is(files: dict[str, Path], tmp_path: 
     asked = opened_of(reading([files["mask"]], kind="scan"))
     assert [kind for _, _, kind in asked.layers] == ["image"]
     (scan,) = scans_of(opened_of(reading([files["scan"]])))
-    labels = Volume(np.ones((2, 2, 2), np.int16), scan.geometry.cropped((1, 1, 1), (2, 2, 2)))
+    between = scan.geometry.cropped((1.25, 1.25, 1.25), (2, 2, 2))
+    labels = Volume(np.ones((2, 2, 2), np.int16), between)
     write_volume(labels, tmp_path / "signed.mha")
     asked = opened_of(reading([tmp_path / "signed.mha"], [scan], kind="mask"))
     ((array, meta, kind),) = asked.layers
@@ -194,7 +231,7 @@ def test_a_file_is_what_the_person_says_it_is(files: dict[str, Path], tmp_path: 
 
 def test_a_mask_on_another_grid_is_said(files: dict[str, Path], tmp_path: Path) -> None:
     (scan,) = scans_of(opened_of(reading([files["scan"]])))
-    smaller = scan.geometry.cropped((1, 1, 1), (2, 3, 3))
+    smaller = scan.geometry.cropped((1.25, 1.25, 1.25), (2, 3, 3))
     write_volume(Volume(np.ones((2, 3, 3), np.uint8), smaller, "mask"), tmp_path / "small.mha")
     opened = opened_of(reading([files["scan"], tmp_path / "small.mha"]))
     assert opened.layers[1][0].shape == SHAPE
@@ -274,17 +311,22 @@ def test_a_project_is_read_and_restored(
 
 
 @pytest.mark.parametrize(
-    ("folder", "words"),
-    [
-        ("gantry-tilt", "gantry tilt"),
-        ("missing-slice", "missing slice"),
-        ("same-position", "slices at the same position"),
-    ],
+    ("folder", "words"), [("gantry-tilt", "tilt"), ("missing-slice", "missing slice")]
 )
-def test_awkward_series_are_refused_in_words(shared_data: Path, folder: str, words: str) -> None:
-    event = last(reading([shared_data / "awkward-dicom" / folder]))
+def test_awkward_series_are_mended_and_seen_when_they_are(
+    shared_data: Path, folder: str, words: str
+) -> None:
+    told: list[Coming] = []
+    opened = opened_of(reading([shared_data / "awkward-dicom" / folder], tell=told.append))
+    (volume,) = scans_of(opened)
+    assert told == []  # resampled on its slices' positions: there is nothing to show before
+    assert words in " ".join(volume.source.warnings)
+
+
+def test_an_impossible_series_is_refused_in_words(shared_data: Path) -> None:
+    event = last(reading([shared_data / "awkward-dicom" / "same-position"]))
     assert isinstance(event, Failed)
-    assert event.message.startswith(words)
+    assert event.message.startswith("slices at the same position")
 
 
 def test_the_job_ends_with_an_error_that_is_ours(
@@ -293,7 +335,7 @@ def test_the_job_ends_with_an_error_that_is_ours(
     def broken(*_args: object, **_kwargs: object) -> None:
         raise ScanError("the disk is gone; plug it in")
 
-    monkeypatch.setattr("napari_ctlns.formats.read_scan", broken)
+    monkeypatch.setattr("napari_ctlns.formats.scans.scan_parts", broken)
     event = last(reading([files["scan"]]))
     assert event == Failed(message="the disk is gone; plug it in")
     with pytest.raises(ScanError, match="the disk is gone"):

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from napari import Viewer
 from napari.components import ViewerModel
 from napari.layers import Labels
+from napari.settings import get_settings
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
@@ -27,10 +28,12 @@ from qtpy.QtWidgets import (
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import ScanFile, write_annotations, write_volume
 from napari_ctlns.plugin.canvas import lps_to_canvas
+from napari_ctlns.plugin.default_reader import PATTERNS
 from napari_ctlns.plugin.panels import scan_panel
 from napari_ctlns.plugin.panels.scan_panel import ScanPanel
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import Session
+from napari_ctlns.plugin.settings import offer_reader
 from napari_ctlns.plugin.window_tool import window_tool_of
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Geometry, Source, Volume
@@ -255,19 +258,122 @@ def test_the_list_can_be_put_away(panel: ScanPanel) -> None:
     assert not panel.scan_choice.isVisible()
 
 
+def test_bad_rows_are_left_out_with_consent_only(
+    qtbot: QtBot, panel: ScanPanel, model_viewer: ViewerModel, files: dict[str, Path]
+) -> None:
+    with files["annotations"].open("a", encoding="utf-8") as file:
+        file.write("chest,0,0,0,0\nchest,0,0,0,nan\nchest,0,0,here,5\n")
+    read(qtbot, panel, lambda: drop(panel, files["scan"], files["annotations"]))
+    assert kinds(model_viewer) == ["Image"]
+    for words in ("Opened a scan", "Line 3: diameter_mm is 0", "line 4", "line 5"):
+        assert words in said(panel)
+    assert panel.job_bar.status.property("trouble")
+    offer = panel.bad_rows
+    assert offer.said == "nodules.csv: open without 3 bad rows?"
+    assert "line 5: coordZ" in offer.take.toolTip()
+    offer.leave.click()
+    assert offer.said == ""
+    read(qtbot, panel, lambda: drop(panel, files["annotations"]))
+    assert offer.take.text() == "Leave out 3 bad rows"
+    read(qtbot, panel, offer.take.click)
+    assert kinds(model_viewer) == ["Image", "Points"]
+    assert (said(panel), offer.said) == ("Opened annotations", "")
+
+
+def test_a_table_without_a_good_row_is_only_refused(
+    qtbot: QtBot, panel: ScanPanel, files: dict[str, Path]
+) -> None:
+    header, *_ = files["annotations"].read_text("utf-8").splitlines()
+    files["annotations"].write_text(f"{header}\nchest,0,0,0,0\n", "utf-8")
+    read(qtbot, panel, lambda: drop(panel, files["scan"], files["annotations"]))
+    assert "Line 2: diameter_mm is 0" in said(panel)
+    assert panel.bad_rows.said == ""
+
+
+# -- the reader that napari takes ---------------------------------------------------
+
+
+@pytest.fixture
+def preferences() -> Iterator[None]:
+    """Preferences as they are at first; whatever a test does to them is undone."""
+    plugins = get_settings().plugins
+    before = plugins.extension2reader
+    offer_reader(True)
+    yield
+    plugins.extension2reader = before
+    offer_reader(True)
+
+
+def readers() -> dict[str, str]:
+    return dict(get_settings().plugins.extension2reader)
+
+
+def test_the_offer_to_be_the_reader_is_made_once(
+    qtbot: QtBot, model_viewer: ViewerModel, preferences: None
+) -> None:
+    get_settings().plugins.extension2reader = {"*.tif": "napari"}
+    panel = opened_panel(qtbot, model_viewer)
+    assert ".mhd, .mha and tables of annotations" in panel.reader_offer.said
+    assert all(pattern in panel.reader_offer.take.toolTip() for pattern in PATTERNS)
+    panel.reader_offer.leave.click()
+    assert panel.reader_offer.said == ""
+    assert readers() == {"*.tif": "napari"}
+    assert opened_panel(qtbot, model_viewer).reader_offer.said == ""
+    offer_reader(True)  # as Preferences does
+    assert opened_panel(qtbot, model_viewer).reader_offer.said != ""
+
+
+def test_the_offer_is_taken_and_taken_back(
+    qtbot: QtBot, model_viewer: ViewerModel, preferences: None
+) -> None:
+    before = {"*.tif": "napari", "*.mhd": "another-plugin"}
+    get_settings().plugins.extension2reader = before
+    panel = opened_panel(qtbot, model_viewer)
+    offer = panel.reader_offer
+    assert "*.mhd is set to another-plugin now" in offer.said
+    offer.take.click()
+    assert readers() == {**dict.fromkeys(PATTERNS, "napari-ctlns"), "*.tif": "napari"}
+    assert opened_panel(qtbot, model_viewer).reader_offer.said == ""
+    assert offer.take.text() == "Undo"
+    offer.take.click()
+    assert readers() == before
+    assert "napari asks" in offer.said
+    offer.take.click()
+    offer.leave.click()
+    assert offer.said == ""
+    assert set(PATTERNS) <= set(readers())
+
+
+def test_who_has_chosen_our_reader_is_offered_nothing(
+    qtbot: QtBot, model_viewer: ViewerModel, preferences: None
+) -> None:
+    get_settings().plugins.extension2reader = dict.fromkeys(PATTERNS, "napari-ctlns")
+    assert opened_panel(qtbot, model_viewer).reader_offer.said == ""
+
+
+def opened_panel(qtbot: QtBot, viewer: ViewerModel) -> ScanPanel:
+    panel = ScanPanel(viewer)  # type: ignore[arg-type]
+    qtbot.addWidget(panel)
+    panel.show()
+    return panel
+
+
+# -- while it reads -----------------------------------------------------------------
+
+
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Reading a scan waits for this."""
-    from napari_ctlns import formats
+    from napari_ctlns.formats import scans
 
     go_on = threading.Event()
-    real = formats.read_scan
+    real = scans.scan_parts
 
-    def slow(*args: Any, **kwargs: Any) -> Volume:
+    def slow(*args: Any, **kwargs: Any) -> Iterator[scans.Partial]:
         assert go_on.wait(60)
-        return real(*args, **kwargs)
+        return (yield from real(*args, **kwargs))
 
-    monkeypatch.setattr(formats, "read_scan", slow)
+    monkeypatch.setattr(scans, "scan_parts", slow)
     return go_on
 
 

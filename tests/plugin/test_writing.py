@@ -117,7 +117,7 @@ def test_another_grid_is_carried_onto_the_scan_and_that_is_said(
     tmp_path: Path, volume: Volume
 ) -> None:
     array = np.ones((6, 10, 10), np.int32)
-    corner = np.add(volume.geometry.origin[::-1], 10.0)
+    corner = np.add(volume.geometry.origin[::-1], 10.4)
     layer = Labels(array, scale=(2.5, 1.0, 1.0), translate=corner)
     (words,) = save_mask(layer, tmp_path / "mask.nrrd", volume)
     assert "nearest neighbour" in words

@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import AnnotationError
@@ -103,8 +103,16 @@ def write_annotations(path: str | os.PathLike[str], annotations: Iterable[Annota
     write_text(path, table.getvalue())
 
 
-def annotations_of(annotations: Iterable[Annotation], volume: Volume) -> tuple[Annotation, ...]:
-    """Return the annotations of one scan: by its id, series UID or file stem.
+class _OfScan(Protocol):
+    @property
+    def scan_id(self) -> str: ...
+
+
+_Row = TypeVar("_Row", bound=_OfScan)
+
+
+def annotations_of(annotations: Iterable[_Row], volume: Volume) -> tuple[_Row, ...]:
+    """Return the annotations or candidates of one scan: by its id, series UID or file stem.
 
     Raises
     ------

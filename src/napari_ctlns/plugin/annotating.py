@@ -5,6 +5,7 @@ three things for nodules: dragging a new one to its size, millimetres, and undo.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,21 +112,46 @@ def redo(layer: Points) -> None:
 # -- files and masks --------------------------------------------------------------------
 
 
-def rows_of_scan(path: Path, volume: Volume) -> tuple[tuple[Annotation, ...], int]:
-    """Return the annotations of one scan from a table, and how many rows the table has.
+@dataclass(frozen=True)
+class TableRows:
+    """The rows of a table that are of one scan.
+
+    Attributes
+    ----------
+    rows
+        Those of the scan that can be used.
+    total
+        How many usable ones the table has, of all scans.
+    bad
+        What is wrong with those that cannot be used, one ``"line 3: ..."`` for each.
+    """
+
+    rows: tuple[Annotation, ...]
+    total: int
+    bad: tuple[str, ...] = ()
+
+
+def rows_of_scan(path: Path, volume: Volume) -> TableRows:
+    """Return the annotations of one scan from a table.
 
     Raises
     ------
     AnnotationError
-        If the table cannot be read, or is of other series only.
+        If the table cannot be read, holds bad rows only, or is of other series only.
     """
     # napari's points need pandas; imported here, in a thread, it does not stop the window
     import pandas  # noqa: F401
 
-    from napari_ctlns.formats import annotations_of, read_annotations
+    from napari_ctlns.formats import BadRows, annotations_of, read_annotations
 
-    rows = read_annotations(path)
-    return annotations_of(rows, volume), len(rows)
+    bad: tuple[str, ...] = ()
+    try:
+        rows = read_annotations(path)
+    except BadRows as error:
+        if not error.good:
+            raise
+        rows, bad = error.good, error.problems
+    return TableRows(annotations_of(rows, volume), len(rows), bad)
 
 
 def trouble_with(annotation: Annotation, geometry: Geometry) -> str:

@@ -7,7 +7,7 @@ units when layers differ, and a `Volume` or the scan it belongs to in
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,19 @@ from napari_ctlns.plugin.canvas import COMMON, canvas_to_lps, lps_to_canvas, pla
 from napari_ctlns.plugin.windowing import PRESETS, Window, display_range
 from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Volume
 
+if TYPE_CHECKING:
+    from napari_ctlns.formats import Candidate
+
 KEY = "ctlns"
 NEW_DIAMETER_MM = 10.0
 """Of a nodule that was marked in a scan without any, unless told otherwise."""
 ANNOTATION_COLOUR = "#e69f00"
 """Orange of the Okabe-Ito palette, which colour-blind people tell from the labels' own."""
 
+CANDIDATE_MM = 3.0
+"""Of the disc that marks a candidate, which has a place but no size."""
+_NODULE_COLOUR = np.array([0.9, 0.62, 0.0])
+_NO_NODULE_COLOUR = np.array([0.34, 0.71, 0.91])
 _BORDER_MM = 0.6
 _DECIMALS = 9
 
@@ -38,6 +45,11 @@ class ScanLayer:
 
     volume: Volume
     hu_range: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ComingScan:
+    """Marks the layer of a CT that is still being read: it is shown, but nobody works on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +68,13 @@ class AnnotationLayer:
 
     geometry: Geometry
     scan_id: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateLayer:
+    """Marks points that may be nodules: they are only looked at."""
+
+    geometry: Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +102,32 @@ def scan_tuple(volume: Volume, window: Window = PRESETS["lung"]) -> LayerTuple:
     return (
         displayed(volume),
         {
-            **placed(volume.geometry),
-            "name": volume.title,
-            "rgb": False,  # napari takes a last axis of 3 or 4 for colours
-            "colormap": "gray",
-            "contrast_limits": (window.low, window.high),
-            # the thick slices by which annotations shrink must not blur the CT
-            "projection_mode": "none",
+            **_drawn(volume, window),
             "metadata": {KEY: ScanLayer(volume, display_range(volume))},
         },
         "image",
     )
+
+
+def coming_tuple(volume: Volume, read: npt.NDArray[np.bool_], window: Window) -> LayerTuple:
+    """Return a CT of which only some voxels are ``read`` yet as layer data."""
+    return (
+        Filling(volume.array, read),
+        {**_drawn(volume, window), "metadata": {KEY: ComingScan()}},
+        "image",
+    )
+
+
+def _drawn(volume: Volume, window: Window) -> dict[str, Any]:
+    return {
+        **placed(volume.geometry),
+        "name": volume.title,
+        "rgb": False,  # napari takes a last axis of 3 or 4 for colours
+        "colormap": "gray",
+        "contrast_limits": (window.low, window.high),
+        # the thick slices by which annotations shrink must not blur the CT
+        "projection_mode": "none",
+    }
 
 
 def mask_tuple(mask: Volume, name: str, findings: Findings | None = None) -> LayerTuple:
@@ -140,6 +174,44 @@ def annotations_tuple(
     )
 
 
+def candidates_tuple(
+    candidates: Iterable["Candidate"], geometry: Geometry, name: str = "candidates"
+) -> LayerTuple:
+    """Return candidates as layer data: small discs, coloured by class, else by probability.
+
+    They are there to be seen; nobody works on them as on annotations.
+    """
+    rows = tuple(candidates)
+    unit = max(geometry.spacing)
+    centres = lps_to_canvas(geometry, np.array([c.centre for c in rows]).reshape(-1, 3))
+    scores = [c.probability for c in rows]
+    return (
+        centres / unit,
+        {
+            **COMMON,
+            "scale": (unit,) * 3,
+            "name": name,
+            "size": CANDIDATE_MM / unit,
+            "face_color": [_candidate_colour(c) for c in rows],
+            "border_width": 0,
+            "opacity": 0.8,
+            "antialiasing": 0,
+            "projection_mode": "rescale_spherical",
+            "features": {"class": [c.is_nodule for c in rows], "probability": scores},
+            "metadata": {KEY: CandidateLayer(geometry)},
+        },
+        "points",
+    )
+
+
+def _candidate_colour(candidate: "Candidate") -> Colour:
+    """Orange for a nodule, blue for none, and between them by probability."""
+    share = candidate.probability if candidate.is_nodule is None else float(candidate.is_nodule)
+    share = min(max(share or 0.0, 0.0), 1.0)
+    mixed = share * _NODULE_COLOUR + (1 - share) * _NO_NODULE_COLOUR
+    return (float(mixed[0]), float(mixed[1]), float(mixed[2]), 1.0)
+
+
 def preview_tuple(geometry: Geometry) -> LayerTuple:
     """Return an empty preview of a mask as layer data."""
     return (
@@ -159,6 +231,33 @@ def displayed(volume: Volume) -> npt.NDArray[Any]:
     """Return the HU to show: the stored array itself where nothing lies below -1024."""
     fine = volume.array.min() >= AIR_HU  # False for NaN
     return volume.array if fine else volume.hu()
+
+
+class Filling:
+    """An array that is being filled, as it is displayed: air where nothing has been read yet.
+
+    What is asked for is copied, so a slice costs a slice and nothing is held twice.
+
+    Parameters
+    ----------
+    array
+        Of HU; what lies below -1024 is displayed as that.
+    read
+        Which voxels are there already, in a shape that broadcasts against the array.
+    """
+
+    def __init__(self, array: npt.NDArray[Any], read: npt.NDArray[np.bool_]) -> None:
+        self._array = array
+        self._read = np.broadcast_to(read, array.shape)
+        self.shape, self.ndim, self.dtype = array.shape, array.ndim, array.dtype
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        air = np.asarray(AIR_HU, self.dtype)
+        # fmax, not maximum: it prefers a number to NaN
+        return np.asarray(np.where(self._read[key], np.fmax(self._array[key], air), air))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[...].astype(dtype or self.dtype, copy=False)
 
 
 # -- from layers ------------------------------------------------------------------
@@ -265,6 +364,11 @@ def _annotations(
 def is_annotations(layer: Layer | None) -> bool:
     """Whether a layer holds annotations of ours."""
     return isinstance(layer, Points) and isinstance(layer.metadata.get(KEY), AnnotationLayer)
+
+
+def is_coming(layer: Layer | None) -> bool:
+    """Whether a layer shows a CT that is still being read."""
+    return isinstance(layer, Image) and isinstance(layer.metadata.get(KEY), ComingScan)
 
 
 def is_preview(layer: Layer | None) -> bool:

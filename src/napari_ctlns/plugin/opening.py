@@ -1,87 +1,59 @@
-"""From paths to layers: what the open buttons and the drop target do.
+"""From paths to what they hold: the job that all open buttons, drops and menus start.
 
-`reading` is a job for a thread, `show` adds what it read to the viewer. Files
-are read as `reading.read_files` reads them for napari's own menus; here one
-that cannot be read does not keep the others from opening, and a folder with
-several scans leaves the choice.
+`reading` is a job for a thread. It reads files as `reading.read_files` does for
+programs, but one that cannot be read does not keep the others from opening, a
+folder with several scans leaves the choice, a scan is told of as soon as its
+first slice is there, and annotations may come before their scan.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import contextlib
+import gc
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Control, Event, Failed, Finished, Progress, Started, Uncontrolled
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.belongings import NoScanYetError, Placed, is_mask_of_any, place
+from napari_ctlns.plugin.coming import Coming
 from napari_ctlns.plugin.file_kinds import Kind, kind_of
-from napari_ctlns.plugin.project import restore
-from napari_ctlns.plugin.project_file import Project, read_project_file
-from napari_ctlns.plugin.reading import read_files
-from napari_ctlns.plugin.session import Session
+from napari_ctlns.plugin.opened import Opened
+from napari_ctlns.plugin.project_file import read_project_file
 from napari_ctlns.plugin.windowing import opening_window
 from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
+    from napari_ctlns.formats.dicom.series import Series
+    from napari_ctlns.formats.scans import Partial
 
-_ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "annotations")  # what lies on scans, last
-_NOUNS = {
-    "project": ("a project", "projects"),
-    "image": ("a scan", "scans"),
-    "labels": ("a mask", "masks"),
-    "points": ("annotations", "tables of annotations"),
-}
+# what lies on scans, last
+_ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "lidc", "boxes", "annotations")
+
+_SECONDS_TO_SHOW = 0.5
+
+Tell = Callable[[Coming], None]
 
 
-@dataclass
-class Opened:
-    """What was read of some paths.
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let garbage wait.
 
-    Attributes
-    ----------
-    window
-        The name of the window to show scans through.
-    open_scans
-        The scans that masks and annotations may lie on: those read just now, then
-        those that were open already.
-    projects
-        Whole projects.
-    layers
-        Scans, masks and annotations as layer data.
-    choices
-        The scans of folders that hold several: one is to be chosen.
-    problems
-        What could not be read, or not as it was, in words.
+    Headers and layers are trees of objects; looking for garbage among these and all of
+    napari's takes as long as reading them.
     """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
-    window: str = "lung"
-    open_scans: list[Volume] = field(default_factory=list)
-    projects: list[Project] = field(default_factory=list)
-    layers: list[of.LayerTuple] = field(default_factory=list)
-    choices: list["ScanFile"] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
-    @property
-    def anything(self) -> bool:
-        """Whether there is something to show or to choose from."""
-        return bool(self.projects or self.layers or self.choices)
-
-    def in_words(self) -> str:
-        """Say what was opened."""
-        kinds = ["project"] * len(self.projects) + [kind for _, _, kind in self.layers]
-        said = [
-            one if kinds.count(kind) == 1 else f"{kinds.count(kind)} {many}"
-            for kind, (one, many) in _NOUNS.items()
-            if kind in kinds
-        ]
-        return f"Opened {' and '.join(said)}" if said else ""
-
-    def add(self, *layers: of.LayerTuple) -> None:
-        """Add layer data; masks and annotations may lie on its scans from now on."""
-        self.layers.extend(layers)
-        read = [meta["metadata"][of.KEY].volume for _, meta, kind in layers if kind == "image"]
-        self.open_scans[:0] = read
+class _StoppedError(Exception):
+    """Somebody asked for an end."""
 
 
 def reading(
@@ -90,6 +62,9 @@ def reading(
     kind: Kind | None = None,
     window: str = "lung",
     control: Control | None = None,
+    waiting: Sequence[Path] = (),
+    tell: Tell | None = None,
+    leave_out: bool = False,
 ) -> Iterator[Event]:
     """Read files and folders; a job whose result is ``value``, an `Opened`.
 
@@ -101,43 +76,73 @@ def reading(
         In any order: scans are read before what lies on them.
     open_scans
         The scans that masks and annotations may lie on beside those among the paths,
-        the likeliest first.
+        the likeliest first; none of them is read again.
     kind
         What all paths are; by default each is looked at.
     window
         The name of the window to show scans through, see `opening_window`.
+    waiting
+        Files that were given before their scans: what is for a scan among the
+        paths, or among those open, is read; the others wait on, without a word.
+    tell
+        Called with each scan of which a first slice is there.
+    leave_out
+        Leave out the rows of tables that cannot be used; otherwise such tables are not opened.
     """
-    control = control or Uncontrolled()
     opened = Opened(window, list(open_scans))
-    yield Started(title=f"Reading {_named(paths)}")
+    reader = _Reader(opened, control or Uncontrolled(), tell, leave_out)
+    yield Started(title=f"Reading {_named([*paths, *waiting])}")
     import scipy.ndimage  # noqa: F401 - half a second, which napari's first layer would take
 
     todo = [(kind or kind_of(path), path) for path in _distinct(paths)]
     todo.sort(key=lambda one: _ORDER.index(one[0]))
-    for done, (what, path) in enumerate(todo):
-        if len(todo) > 1:
-            yield Progress(done=done, total=len(todo), unit="files")
-        try:
-            _READERS[what](path, opened, kind is not None)
-        except CtlnsError as error:
-            opened.problems.append(str(error))
-        if control.stop_requested():
-            yield Finished(stopped=True)
-            return
+    try:
+        for done, (what, path) in enumerate(todo):
+            if len(todo) > 1:
+                yield Progress(done=done, total=len(todo), unit="files")
+            try:
+                yield from reader.read(what, path, kind is not None)
+            except CtlnsError as error:
+                opened.problems.append(str(error))
+            reader.stop_if_asked()
+        for path in waiting:
+            reader.try_again(path)
+    except _StoppedError:
+        yield Finished(stopped=True)
+        return
     yield _outcome(opened)
 
 
 def reading_series(
-    scan: "ScanFile", window: str = "lung", control: Control | None = None
+    scan: "ScanFile",
+    open_scans: Sequence[Volume] = (),
+    window: str = "lung",
+    control: Control | None = None,
+    waiting: Sequence[Path] = (),
+    tell: Tell | None = None,
 ) -> Iterator[Event]:
     """Read one scan of a folder that holds several; a job with the same result."""
-    opened = Opened(window)
-    yield Started(title=f"Reading {scan.title or scan.path.name}")
-    _read_one(scan.path, scan.series, opened)
-    if control is not None and control.stop_requested():
+    opened = Opened(window, list(open_scans))
+    reader = _Reader(opened, control or Uncontrolled(), tell)
+    title, *_ = scan.title.splitlines() or [scan.path.name]
+    yield Started(title=f"Reading {title}")
+    try:
+        yield from reader.read_scan(scan.path, scan.series)
+        reader.stop_if_asked()
+        for path in waiting:
+            reader.try_again(path)
+    except _StoppedError:
         yield Finished(stopped=True)
     else:
         yield Finished(result={"value": opened})
+
+
+def _about(series: "Series") -> str:
+    """Say what a series is, in two lines: what it was called, and what is in it."""
+    patient = str(series.slices[0].header.get("PatientID") or "").strip()
+    size = "{} slices of {} x {}".format(len(series.slices), *series.shape)
+    called = series.description or "no description"
+    return f"{called}\n{', '.join(filter(None, (patient, series.modality, size)))}"
 
 
 def _outcome(opened: Opened) -> Event:
@@ -154,99 +159,174 @@ def _named(paths: Sequence[Path]) -> str:
 def _distinct(paths: Sequence[Path]) -> list[Path]:
     """Leave out what another path stands for.
 
-    Several slices of a folder are that folder; the voxels of a .mhd come with it.
+    Several slices of a folder are that folder, and so are several files of boxes; the
+    voxels of a .mhd come with it.
     """
-    folders = [path.parent for path in paths if _is_slice(path)]
-    kept = [p.parent if _is_slice(p) and folders.count(p.parent) > 1 else p for p in paths]
+    folders = [path.parent for path in paths if _is_part(path)]
+    kept = [p.parent if _is_part(p) and folders.count(p.parent) > 1 else p for p in paths]
     voxels = {p.with_suffix(s) for p in kept if p.suffix == ".mhd" for s in (".raw", ".zraw")}
     return [p for p in dict.fromkeys(kept) if p not in voxels]
 
 
-def _is_slice(path: Path) -> bool:
+def _is_part(path: Path) -> bool:
+    from napari_ctlns.formats import is_mask_file
     from napari_ctlns.formats.dicom.series import is_dicom
 
-    return path.is_file() and is_dicom(path)
+    if not path.is_file():
+        return False
+    return (is_dicom(path) and not is_mask_file(path)) or kind_of(path) == "boxes"
 
 
-# -- readers, one a kind ----------------------------------------------------------
+class _Reader:
+    """Reads one path after the other into an `Opened`."""
 
+    def __init__(
+        self, opened: Opened, control: Control, tell: Tell | None, leave_out: bool = False
+    ) -> None:
+        self._opened = opened
+        self._control = control
+        self._tell = tell
+        self._leave_out = leave_out
 
-def _read_scan(path: Path, opened: Opened, told: bool) -> None:
-    from napari_ctlns.formats import find_scans
+    def stop_if_asked(self) -> None:
+        """Raise `_StoppedError` if somebody asked for an end."""
+        if self._control.stop_requested():
+            raise _StoppedError
 
-    found = find_scans(path)
-    if len(found) > 1:
-        opened.choices.extend(found)
-    elif told and found:
-        _read_one(found[0].path, found[0].series, opened)
-    else:
-        _read_whatever(path, opened)  # which says what is in it instead of a scan
+    def read(self, kind: Kind, path: Path, told: bool) -> Iterator[Event]:
+        """Read one path; ``told`` that it is of this kind, a person insists on it."""
+        if kind == "scan":
+            yield from self._read_scans(path, told)
+        elif kind == "project":
+            project = read_project_file(path)
+            self._opened.projects.append(project)
+            self._opened.problems.extend(project.warnings)
+        else:
+            self._place(kind, path, told)
 
+    # -- scans ------------------------------------------------------------------------
 
-def _read_one(path: Path, series: str | None, opened: Opened) -> None:
-    from napari_ctlns.formats import read_scan
+    def _read_scans(self, path: Path, told: bool) -> Iterator[Event]:
+        from napari_ctlns.formats import ScanFile, find_scans
+        from napari_ctlns.formats.dicom.series import SeveralSeriesError, visible_files
+        from napari_ctlns.formats.images import extension
 
-    volume = read_scan(path, series=series)
-    opened.add(of.scan_tuple(volume, opening_window(volume, opened.window)))
+        if path.is_dir() and any(map(extension, visible_files(path))):
+            found = find_scans(path)
+            if len(found) == 1:
+                yield from self.read_scan(found[0].path, found[0].series)
+                return
+            self._opened.choices.extend(found)
+            if found:
+                return
+        try:  # one series is by far the likeliest, and then its headers are read once only
+            yield from self.read_scan(path, None, told)
+        except SeveralSeriesError as error:
+            for one in error.series:
+                place = one.folder if path.is_dir() else path
+                self._opened.choices.append(ScanFile(place, one.uid, _about(one)))
 
+    def read_scan(self, path: Path, series: str | None, told: bool = True) -> Iterator[Event]:
+        """Read one scan, and tell of it as soon as a slice of it is there."""
+        opened = self._opened
+        if path.is_file() and self._is_open(path, series):
+            return
+        read = yield from self._read_parts(path, series)
+        if read is None:
+            return
+        volume, coming = read
+        if not told and is_mask_of_any(volume, opened.open_scans):
+            self._place("mask", path, told)
+            return
+        opened.add(of.scan_tuple(volume, opening_window(volume, opened.window)))
+        if coming is not None:
+            opened.coming[volume] = coming
 
-def _read_mask(path: Path, opened: Opened, told: bool) -> None:
-    from napari_ctlns.formats import read_mask_onto
-    from napari_ctlns.formats.images import file_stem
+    def _read_parts(
+        self, path: Path, series: str | None
+    ) -> Generator[Event, None, tuple[Volume, Coming | None] | None]:
+        """Read a scan part after part; return None if it turns out to be open already."""
+        from napari_ctlns.formats.scans import scan_parts
 
-    if not (told and opened.open_scans):
-        _read_whatever(path, opened)
-        return
-    mask = read_mask_onto(path, opened.open_scans[0])
-    opened.add(of.mask_tuple(mask, file_stem(path)))
-    opened.problems.extend(mask.source.warnings)
+        coming: Coming | None = None
+        with contextlib.ExitStack() as at_end, contextlib.ExitStack() as when_shown:
+            parts = at_end.enter_context(contextlib.closing(scan_parts(path, series=series)))
+            when_shown.enter_context(_without_collecting())
+            while True:
+                try:
+                    part = next(parts)
+                except StopIteration as end:
+                    volume: Volume = end.value
+                    break
+                self.stop_if_asked()
+                yield Progress(done=part.done, total=part.total, unit=part.unit)
+                if part.volume is None or part.read is None:
+                    continue
+                if coming is None:
+                    if self._is_open(part.volume.source.path, part.volume.scan_id):
+                        return None
+                    coming = Coming((part.volume, part.read), self._opened.window)
+                    yield from self._say_it_comes(coming, part)
+                    when_shown.close()
+                elif coming.so_far[0] is not part.volume:
+                    coming.so_far = (part.volume, part.read)
+        if coming is None and self._is_open(volume.source.path, volume.scan_id):
+            return None
+        return volume, coming
 
+    def _say_it_comes(self, coming: Coming, part: "Partial") -> Iterator[Event]:
+        if self._tell is not None:
+            self._tell(coming)
+            yield Progress(done=part.done, total=part.total, unit=part.unit)  # so that it is heard
+            # reading on at once would slow down the window, which draws it now
+            coming.shown.wait(_SECONDS_TO_SHOW)
 
-def _read_annotations(path: Path, opened: Opened, _told: bool) -> None:
-    _read_whatever(path, opened)
+    def _is_open(self, path: Path | None, series: str | None) -> bool:
+        """Whether a scan is open already; it is remembered that it was asked for."""
+        for volume in self._opened.open_scans:
+            place = volume.source.path
+            if path is None or place is None or place.resolve() != path.resolve():
+                continue
+            if series is None or series in (volume.scan_id, volume.source.series_uid):
+                self._opened.again.append(volume)
+                return True
+        return False
 
+    # -- what lies on scans -------------------------------------------------------------
 
-def _read_whatever(path: Path, opened: Opened) -> None:
-    """Read a file as napari's own menus do."""
-    found = read_files([path], open_scans=opened.open_scans, window=opened.window)
-    opened.add(*found.layers)
-    if any(kind != "image" for _, _, kind in found.layers):
-        opened.problems.extend(found.warnings)  # those of a scan stand among its facts
+    def _place(self, kind: Kind, path: Path, told: bool) -> None:
+        from napari_ctlns.formats import BadRows
 
+        try:
+            self._place_now(kind, path, told)
+        except NoScanYetError as error:
+            self._opened.waiting.append(path)
+            if self._opened.open_scans:
+                self._opened.problems.append(str(error))
+        except BadRows as error:
+            self._opened.problems.append(str(error))
+            if error.good:
+                self._opened.bad_tables[path] = error.problems
 
-def _read_project(path: Path, opened: Opened, _told: bool) -> None:
-    project = read_project_file(path)
-    opened.projects.append(project)
-    opened.problems.extend(project.warnings)
+    def try_again(self, path: Path) -> None:
+        """Read what waits, if its scan is there by now."""
+        try:
+            self._place_now(kind_of(path), path, told=False)
+        except NoScanYetError:
+            self._opened.still_waiting.append(path)
+        except CtlnsError as error:  # the file was changed meanwhile
+            self._opened.problems.append(str(error))
 
+    def _place_now(self, kind: Kind, path: Path, told: bool) -> None:
+        from napari_ctlns.formats import read_mask_onto
+        from napari_ctlns.formats.images import file_stem
 
-_READERS: dict[Kind, Callable[[Path, Opened, bool], None]] = {
-    "project": _read_project,
-    "scan": _read_scan,
-    "mask": _read_mask,
-    "annotations": _read_annotations,
-}
-
-
-# -- to the viewer ----------------------------------------------------------------
-
-
-def show(session: Session, opened: Opened) -> None:
-    """Add what was read as layers."""
-    for project in opened.projects:
-        restore(session, project)
-    for data in opened.layers:
-        session.saved(session.add(data))  # its file has it
-    if any(kind == "image" for _, _, kind in opened.layers):
-        fit(session)
-
-
-def fit(session: Session) -> None:
-    """Show the middle of the scan that is worked on, whole, with a scale bar."""
-    viewer, layer = session.viewer, session.scan
-    if layer is None:
-        return
-    viewer.canvas.overlays.scale_bar.visible = True
-    middle = layer.extent.world.mean(axis=0)
-    viewer.dims.set_point(range(viewer.dims.ndim), middle)
-    viewer.reset_view()
+        opened = self._opened
+        scans = opened.open_scans
+        if kind == "mask" and told and scans:
+            mask = read_mask_onto(path, scans[0])
+            placed = Placed((of.mask_tuple(mask, file_stem(path)),), mask.source.warnings)
+        else:
+            placed = place(kind, path, (scans[:1], scans[1:]), self._leave_out)
+        opened.add(*placed.layers)
+        opened.problems.extend(placed.warnings)

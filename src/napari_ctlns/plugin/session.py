@@ -61,6 +61,8 @@ class Session(QObject):
         Another training is watched, another model is chosen (the folder).
     closed
         The window closes: work that belongs to it has ended or is to end now.
+    waiting
+        Files that were opened before the scans they lie on.
     """
 
     layers_changed = Signal()
@@ -88,6 +90,7 @@ class Session(QObject):
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._child: ChildProcess | None = None
         self._trainings: set[Path] = set()
+        self.waiting: list[Path] = []
         self.run: Path | None = None
         self.model: Path | None = None
         viewer.layers.events.inserted.connect(self._inserted)
@@ -139,6 +142,11 @@ class Session(QObject):
     def annotations(self) -> Points | None:
         """The annotations that are worked on."""
         return self._shown["annotations"]
+
+    @property
+    def coming(self) -> bool:
+        """Whether a scan is still being read that is shown already."""
+        return any(map(of.is_coming, self.viewer.layers))
 
     def choose(self, layer: Layer) -> None:
         """Work on this layer from now on, as what it is: scan, mask or annotations."""
@@ -222,6 +230,12 @@ class Session(QObject):
         self.viewer.add_layer(layer)
         self.choose(layer)
         return layer
+
+    def adopt(self, layer: Layer) -> None:
+        """Work on a layer of which it is known only now what it is."""
+        self._watch_role(layer)
+        self.choose(layer)
+        self.layers_changed.emit()
 
     # -- edits, tables, saving ----------------------------------------------------
 
@@ -326,6 +340,9 @@ class Session(QObject):
 
     def _watch(self, layer: Layer) -> None:
         layer.events.name.connect(self._layers_changed)
+        self._watch_role(layer)
+
+    def _watch_role(self, layer: Layer) -> None:
         role = _role(layer)
         if of.scan_of(layer) is not None:
             # with napari's default the patient would be mirrored in 3D

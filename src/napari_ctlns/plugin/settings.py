@@ -40,3 +40,13 @@ def read_settings() -> Settings:
         window=said.display.window,
         working_folder=Path(folder).expanduser() if folder else Path.home() / "napari-ctlns",
     )
+
+
+def may_offer_reader() -> bool:
+    """Whether nobody has answered yet if this plugin is to be napari's reader for its files."""
+    return bool(get_plugin_settings(PLUGIN).files.offer_reader)
+
+
+def offer_reader(again: bool) -> None:
+    """Remember whether that is still to be asked."""
+    get_plugin_settings(PLUGIN).files.offer_reader = again

@@ -29,15 +29,19 @@ class Partial:
     unit
         ``"slices"``.
     volume
-        The scan so far; its array is the one that is being filled, and holds -1024
-        where nothing has been read yet. None while there is none to show. Where
-        values turn out larger than first thought, another volume takes its place.
+        The scan so far; its array is the one that is being filled. None while there
+        is none to show. Where values turn out larger than first thought, another
+        volume takes its place.
+    read
+        Which voxels of it are read, in a shape that broadcasts against the array;
+        shared too. The others hold 0.
     """
 
     done: int
     total: int
     unit: str
     volume: Volume | None
+    read: npt.NDArray[np.bool_] | None = None
 
 
 def series_parts(
@@ -97,7 +101,8 @@ def _parts(series: Series, place: Path, strict: bool) -> Generator[Partial, None
     geometry = ordered.geometry.oriented()
 
     def empty(dtype: npt.DTypeLike) -> Volume:
-        array = np.full(geometry.shape, AIR_HU, dtype)
+        # not filled: touching all memory takes longer than reading the first slices
+        array = np.zeros(geometry.shape, dtype)
         return Volume(array, geometry, "ct", series.uid, patient or series.uid, source)
 
     read = _filled if ordered.straight else _resampled
@@ -114,8 +119,11 @@ def _parts(series: Series, place: Path, strict: bool) -> Generator[Partial, None
 def _filled(volume: Volume, ordered: Stack) -> Generator[Partial, None, Volume]:
     # into the volume's own array, run as the source ran: no second copy is made
     target = volume.geometry.to_source(volume.array)
-    for done, _ in enumerate(fill(ordered.slices, target), start=1):
-        yield Partial(done, len(ordered.slices), "slices", volume)
+    source_read = np.zeros((len(target), 1, 1), bool)
+    read = volume.geometry.from_source(source_read)
+    for done, slice_ in enumerate(fill(ordered.slices, target), start=1):
+        source_read[slice_] = True
+        yield Partial(done, len(ordered.slices), "slices", volume, read)
     return volume
 
 

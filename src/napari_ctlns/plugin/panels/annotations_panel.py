@@ -17,17 +17,19 @@ from qtpy.QtWidgets import (
 
 from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Annotation
-from napari_ctlns.plugin.annotating import drawn_mask, rows_of_scan
+from napari_ctlns.plugin.annotating import TableRows, drawn_mask, rows_of_scan
 from napari_ctlns.plugin.annotation_tools import Tool, annotation_tools_of
 from napari_ctlns.plugin.layers import annotations_of_layer
 from napari_ctlns.plugin.mask_preview import MaskPreview
 from napari_ctlns.plugin.saving import save_rows
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, AnnotationTable
-from napari_ctlns.plugin.views.controls import BUSY, NO_SCAN, in_a_row, set_numbers, set_ready
+from napari_ctlns.plugin.views.bad_rows import offer_to_leave_out
+from napari_ctlns.plugin.views.controls import BUSY, in_a_row, no_scan, set_numbers, set_ready
 from napari_ctlns.plugin.views.file_dialogs import ALL_FILES, ask_save_path
 from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
+from napari_ctlns.plugin.views.offer import Offer
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.trouble import draw_trouble
 from napari_ctlns.plugin.words import counted
@@ -49,6 +51,7 @@ class AnnotationsPanel(Panel):
         self._session = session_of(napari_viewer)
         self._tools = annotation_tools_of(self._session)
         self._preview = MaskPreview(self._session, self)
+        self._to_consent: Callable[[], None] | None = None
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -76,6 +79,7 @@ class AnnotationsPanel(Panel):
         set_numbers(self.diameter, SMALLEST_MM, LARGEST_MM, step=0.5, decimals=1)
         self.diameter.setKeyboardTracking(False)
         self.diameter.setToolTip("Of the next nodule, and of those selected")
+        self.bad_rows = Offer()
         self.table = AnnotationTable()
         self.summary = QLabel()
         self.preview = QCheckBox("Preview mask")
@@ -87,6 +91,7 @@ class AnnotationsPanel(Panel):
     def _lay_out(self) -> None:
         self.add_form({"Scan": self.scan, "Annotations": self.layer})
         self.add(in_a_row(self.load, self.new, self.save))
+        self.add(self.bad_rows)
         self.add(in_a_row(self.add_tool, self.select_tool, self.delete, self.undo))
         self.add_form({"Diameter, mm": self.diameter})
         self.table.setMinimumHeight(150)
@@ -105,6 +110,8 @@ class AnnotationsPanel(Panel):
         tools.diameter_changed.connect(self._show_diameter)
         tools.selection_changed.connect(self._show_selection)
         self.load.clicked.connect(self._load)
+        self.bad_rows.taken.connect(self._leave_out)
+        self.bad_rows.put_away.connect(self.bad_rows.hide)
         self.new.clicked.connect(self._begin)
         self.save.clicked.connect(self._save)
         self.add_tool.clicked.connect(self._use_add)
@@ -174,14 +181,15 @@ class AnnotationsPanel(Panel):
         self.preview.setEnabled(not why_not or self.preview.isChecked())
         self.preview.setToolTip(why_not or "See the mask while nodules are added and moved")
         busy = BUSY if self.job_bar.working else ""
-        no_scan = "" if self._session.volume is not None else NO_SCAN
-        _enable(self.load, no_scan or busy)
-        _enable(self.new, no_scan)
+        nothing = "" if self._session.volume is not None else no_scan(self._session.coming)
+        _enable(self.load, nothing or busy)
+        _enable(self.new, nothing)
         _enable(self.save, busy if self._tools.layer is not None else _NO_ROWS)
 
     def _why_not_mask(self) -> str:
         if self._tools.layer is None:
-            return _NO_ROWS if self._session.volume is not None else NO_SCAN
+            here = self._session
+            return _NO_ROWS if here.volume is not None else no_scan(here.coming)
         if self._tools.volume is None:
             return "Open the scan of these annotations first"
         if not self._tools.rows:
@@ -235,16 +243,32 @@ class AnnotationsPanel(Panel):
         )
         if chosen and volume is not None:
             path = Path(chosen)
+            self.bad_rows.hide()
             then = partial(self._loaded, path, volume)
             self._start(f"Reading {path.name}", then, rows_of_scan, path, volume)
 
     def _loaded(self, path: Path, volume: Volume, result: dict[str, Any]) -> None:
-        rows, total = result["value"]
-        if not rows:
+        table: TableRows = result["value"]
+        if table.bad:
+            self._to_consent = partial(self._add, path, volume, table)
+            offer_to_leave_out(self.bad_rows, {path: table.bad})
+            self._say_trouble(f"{table.bad[0]} in {path.name}")
+        else:
+            self._add(path, volume, table)
+
+    def _leave_out(self) -> None:
+        self.bad_rows.hide()
+        if self._to_consent is not None:
+            self._to_consent()
+
+    def _add(self, path: Path, volume: Volume, table: TableRows) -> None:
+        if not table.rows:
             self._say_trouble(f"no rows in {path.name}; load another table, or begin with New")
             return
-        self._session.add_annotations(rows, volume, path.stem)
-        here = f"{len(rows)} of {total} rows in {path.name} are of this scan"
+        self._session.add_annotations(table.rows, volume, path.stem)
+        here = f"{len(table.rows)} of {table.total} rows in {path.name} are of this scan"
+        if table.bad:
+            here += f"; {counted(len(table.bad), 'bad row')} left out"
         self._say_with_troubles(here)
 
     def _save(self) -> None:

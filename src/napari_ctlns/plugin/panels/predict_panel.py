@@ -21,7 +21,7 @@ from napari_ctlns.plugin.prediction import Prediction
 from napari_ctlns.plugin.runs import recent_models
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
-from napari_ctlns.plugin.views.controls import NO_SCAN, in_a_row, let_be_narrow, set_numbers
+from napari_ctlns.plugin.views.controls import in_a_row, let_be_narrow, no_scan, set_numbers
 from napari_ctlns.plugin.views.device_choice import DeviceChoice
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
@@ -97,6 +97,7 @@ class PredictPanel(Panel):
         self._session.model_changed.connect(self._show_model)
         self._session.run_changed.connect(self._list_models)
         self._session.scan_changed.connect(self._settle)
+        self._session.layers_changed.connect(self._settle)
         self.browse.clicked.connect(self._browse)
         self.model.activated.connect(self._choose)
         self.model.lineEdit().editingFinished.connect(self._choose)
@@ -158,7 +159,7 @@ class PredictPanel(Panel):
         for field in (self.threshold, self.smallest):
             field.setEnabled(self._card is not None)
         if self._session.volume is None:
-            self.job_bar.set_ready(NO_SCAN)
+            self.job_bar.set_ready(no_scan(self._session.coming))
         elif self._card is None:
             self.job_bar.set_ready("Choose a model first")
         else:

@@ -1,27 +1,27 @@
 """The Scan panel: opening, the HU window, what lies under the cursor, facts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 
-from napari_ctlns.errors import CtlnsError, OutputError
-from napari_ctlns.events import Event, Failed, Finished, ThreadControl
-from napari_ctlns.plugin import opening
-from napari_ctlns.plugin.file_kinds import Kind
+from napari_ctlns.errors import OutputError
+from napari_ctlns.events import Event, Failed, Finished
+from napari_ctlns.plugin.opener import opener_of
 from napari_ctlns.plugin.project import snapshot
 from napari_ctlns.plugin.project_file import write_project_file
+from napari_ctlns.plugin.reader_offer import ReaderOffer
 from napari_ctlns.plugin.readout import cursor_readout_of
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
-from napari_ctlns.plugin.settings import read_settings
-from napari_ctlns.plugin.views.controls import NO_SCAN
+from napari_ctlns.plugin.views.bad_rows import offer_to_leave_out
+from napari_ctlns.plugin.views.controls import no_scan
 from napari_ctlns.plugin.views.facts import FactsView
 from napari_ctlns.plugin.views.file_dialogs import PROJECT_FILES, ask_save_path
-from napari_ctlns.plugin.views.job_bar import JobBar, Then
+from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
+from napari_ctlns.plugin.views.offer import Offer
 from napari_ctlns.plugin.views.open_controls import OpenControls
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.scan_choice import ScanChoice
@@ -29,7 +29,7 @@ from napari_ctlns.plugin.views.value_rows import ValueRows
 from napari_ctlns.plugin.views.window_controls import WindowControls
 from napari_ctlns.plugin.window_tool import scan_window_of, window_tool_of
 from napari_ctlns.plugin.words import capitalised
-from napari_ctlns.plugin.work import ThreadWork, one_step
+from napari_ctlns.plugin.work import ThreadWork, Work, one_step
 from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
@@ -50,11 +50,15 @@ class ScanPanel(Panel):
     def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
         self._session = session_of(napari_viewer)
-        self._work: ThreadWork | None = None
+        self._opener = opener_of(self._session)
+        self._saving: ThreadWork | None = None
         self._facts_work: ThreadWork | None = None
         self._being_saved: list[Layer] = []
         self.open_controls = OpenControls()
+        self.reader_offer = Offer()
+        ReaderOffer(self.reader_offer)
         self.scan_choice = ScanChoice()
+        self.bad_rows = Offer()
         self.window_controls = WindowControls()
         self.cursor = ValueRows("Under the cursor", _UNDER_THE_CURSOR)
         self.facts = FactsView()
@@ -62,10 +66,14 @@ class ScanPanel(Panel):
         self._lay_out()
         self._connect()
         self._scan_changed()
+        self._show_questions()
+        self._follow(self._opener.work)
 
     def _lay_out(self) -> None:
         self.add(self.open_controls)
         self.add(self.scan_choice)
+        self.add(self.bad_rows)
+        self.add(self.reader_offer)
         tooltip = "The scan that all panels are about"
         self.add_form({"Scan": LayerChoice(self._session, "scan", tooltip)})
         for view in (self.window_controls, self.cursor, self.facts):
@@ -73,8 +81,15 @@ class ScanPanel(Panel):
         self.add_foot(self.job_bar)
 
     def _connect(self) -> None:
-        self.open_controls.asked.connect(self._open)
-        self.scan_choice.chosen.connect(self._open_series)
+        opener = self._opener
+        opener.show_in(self)
+        opener.began.connect(self._follow)
+        opener.asks.connect(self._show_questions)
+        self.open_controls.asked.connect(opener.open)
+        self.scan_choice.chosen.connect(opener.open_scan)
+        self.scan_choice.put_away.connect(opener.put_choices_away)
+        self.bad_rows.taken.connect(opener.leave_bad_rows_out)
+        self.bad_rows.put_away.connect(opener.put_bad_tables_away)
         self.job_bar.start_clicked.connect(self._save_project)
         self.job_bar.ended.connect(self._ended)
         self._window = scan_window_of(self._session)
@@ -89,47 +104,43 @@ class ScanPanel(Panel):
         readout.changed.connect(self.cursor.show_values)
         self.cursor.show_values(readout.rows())
         self._session.scan_changed.connect(self._scan_changed)
+        self._session.layers_changed.connect(self._settle)
         self._session.edited.connect(self._edited)
 
     # -- opening ------------------------------------------------------------------
 
-    def _open(self, paths: list[Path], kind: Kind | None) -> None:
-        control = ThreadControl()
-        window = read_settings().window
-        job = opening.reading(paths, self._session.open_scans, kind, window, control)
-        self._start(job, self._opened, control)
-
-    def _open_series(self, scan: Any) -> None:
-        control = ThreadControl()
-        job = opening.reading_series(scan, read_settings().window, control)
-        self._start(job, self._opened, control)
-
-    def _start(
-        self, job: Iterator[Event], then: Then, control: ThreadControl | None = None
-    ) -> None:
-        self._work = ThreadWork(job, control, self)
-        self.job_bar.follow(self._work, then)
+    def _follow(self, work: Work | None) -> None:
+        """Show a reading, whoever asked for it."""
+        if work is not None and not self.job_bar.working:
+            self.job_bar.follow(work, self._opened)
         self._settle()
+
+    def _opened(self, _result: dict[str, Any]) -> None:
+        outcome = self._opener.outcome
+        self.job_bar.say(outcome.sentences, trouble=bool(outcome.problems))
+        self._say_choose()
+
+    def _show_questions(self) -> None:
+        opener = self._opener
+        self.scan_choice.offer(opener.choices)
+        offer_to_leave_out(self.bad_rows, opener.bad_tables)
+        if opener.choices or opener.bad_tables:
+            self._say_choose()
+            self.come_to_front()
+
+    def _say_choose(self) -> None:
+        if self._opener.choices and not self._opener.outcome.problems:
+            self.job_bar.say("Choose a scan in the list above")
 
     def _ended(self, event: Finished | Failed) -> None:
-        if self._work is not None:
-            self._work.deleteLater()  # it holds what it read
-            self._work = None
         if isinstance(event, Failed):
             self._say("", [event.message])
-        self._being_saved = []
+        if self._saving is not None and self._saving.over:
+            self._saving.deleteLater()
+            self._saving = None
+            self._being_saved = []
+            self._follow(self._opener.work)  # it may have begun meanwhile
         self._settle()
-
-    def _opened(self, result: dict[str, Any]) -> None:
-        opened: opening.Opened = result["value"]
-        problems = list(opened.problems)
-        try:
-            opening.show(self._session, opened)
-        except CtlnsError as error:
-            problems.append(str(error))
-        self.scan_choice.offer(opened.choices)
-        said = "Choose a scan in the list above" if opened.choices else opened.in_words()
-        self._say(said, problems)
 
     def _say(self, words: str, problems: Sequence[str]) -> None:
         sentences = [capitalised(sentence) for sentence in (words, *problems)]
@@ -148,7 +159,9 @@ class ScanPanel(Panel):
             return
         project, self._being_saved = snapshot(self._session)
         job = one_step(f"Saving {path.name}", write_project_file, project, path)
-        self._start(job, partial(self._saved, project.warnings))
+        self._saving = ThreadWork(job, parent=self)
+        self.job_bar.follow(self._saving, partial(self._saved, project.warnings))
+        self._settle()
 
     def _saved(self, left_out: Sequence[str], _result: dict[str, Any]) -> None:
         self._session.saved(*self._being_saved)
@@ -195,11 +208,11 @@ class ScanPanel(Panel):
         self.window_controls.show_window(self._window.window)
 
     def _settle(self) -> None:
-        scan_open = self._session.volume is not None
+        scan_open, coming = self._session.volume is not None, self._session.coming
         busy = _READING if self.job_bar.working else ""
         self.open_controls.set_ready(busy, scan_open)
         self.scan_choice.setEnabled(not busy)
-        self.job_bar.set_ready("" if scan_open else NO_SCAN)
+        self.job_bar.set_ready("" if scan_open else no_scan(coming))
         for view in (self.cursor, self.facts):
             view.setVisible(scan_open)
 

@@ -5,8 +5,15 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
 NO_SCAN = "Open a scan first"
 """Why much cannot be done yet."""
+SCAN_COMING = "Wait until the scan is read"
+"""Why much cannot be done yet, where its first slices are shown already."""
 BUSY = "Wait until the work below has ended"
 """Why much cannot be done just now."""
+
+
+def no_scan(coming: bool) -> str:
+    """Say why nothing can be done to a scan, where there is none or one that is being read."""
+    return SCAN_COMING if coming else NO_SCAN
 
 
 def set_ready(control: QWidget | QAction, why_not: str, tooltip: str) -> None:

@@ -37,11 +37,22 @@ class Panel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Name the tab of the dock after the panel alone; with the plugin's name it is cut off."""
         super().showEvent(event)
-        dock = self.parentWidget()
-        while dock is not None and not isinstance(dock, QDockWidget):
-            dock = dock.parentWidget()
+        dock = self._dock()
         if dock is not None:
             dock.setWindowTitle(dock.windowTitle().partition(" (")[0])
+
+    def come_to_front(self) -> None:
+        """Be in sight, before other panels, because a person is asked something here."""
+        dock = self._dock()
+        if dock is not None:
+            dock.show()
+            dock.raise_()
+
+    def _dock(self) -> QDockWidget | None:
+        above = self.parentWidget()
+        while above is not None and not isinstance(above, QDockWidget):
+            above = above.parentWidget()
+        return above
 
     def add(self, widget: QWidget, stretch: int = 0) -> None:
         """Add a widget as wide as the panel."""

@@ -30,9 +30,12 @@ class ScanChoice(QWidget):
     ----------
     chosen
         This scan is to be opened (the `ScanFile`).
+    put_away
+        None of them is to be opened.
     """
 
     chosen = Signal(object)
+    put_away = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +63,7 @@ class ScanChoice(QWidget):
         layout.addLayout(buttons)
         self.open.clicked.connect(self._choose)
         self.list.itemActivated.connect(self._choose)
-        self.close_list.clicked.connect(self.hide)
+        self.close_list.clicked.connect(self.put_away)
         self.hide()
 
     def offer(self, scans: Sequence["ScanFile"]) -> None:
@@ -89,5 +92,6 @@ class ScanChoice(QWidget):
 def _title(scan: "ScanFile") -> str:
     if scan.series is None:
         return scan.path.name
+    called, _, more = (scan.title or scan.path.name).partition("\n")
     # series of one examination often have one description
-    return f"{scan.title or scan.path.name}, ...{scan.series[-_UID_END:]}"
+    return f"{called}, ...{scan.series[-_UID_END:]}" + (f"\n{more}" if more else "")
