@@ -140,7 +140,6 @@ SCANS = {
     "half.nii.gz": "half.nii.gz",
     "half.nrrd": "half.nrrd",
     "lost.mhd": "lost.raw",
-    "four.nii.gz": "give one volume",
     "colours.mha": "colours.mha",
     "picture.mha": "picture.mha",
     "good.csv": "good.csv",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from napari.components import ViewerModel
 
 from napari_ctlns.errors import ScanError
@@ -262,6 +263,18 @@ def test_a_folder_with_several_series_leaves_the_choice(
     chosen = opened.choices[1]
     (volume,) = scans_of(opened_of(reading_series(chosen)))
     assert volume.scan_id == chosen.series
+
+
+def test_a_file_of_several_volumes_leaves_the_choice(tmp_path: Path) -> None:
+    four = np.stack([np.full(SHAPE, value, np.int16) for value in (-800, -700)])
+    sitk.WriteImage(sitk.GetImageFromArray(four, isVector=False), str(tmp_path / "four.nii.gz"))
+    opened = opened_of(reading([tmp_path / "four.nii.gz"]))
+    assert opened.layers == []
+    assert len(opened.choices) == 2
+    chosen = opened_of(reading_series(opened.choices[1]))
+    assert scans_of(chosen)[0].array.max() == -700
+    again = opened_of(reading_series(opened.choices[1], scans_of(chosen)))
+    assert (again.layers, again.again) == ([], scans_of(chosen))
 
 
 def test_slices_dropped_together_are_one_scan(tmp_path: Path, write_series: WriteSeries) -> None:

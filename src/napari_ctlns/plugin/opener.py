@@ -25,7 +25,7 @@ from napari_ctlns.plugin.opening import reading, reading_series
 from napari_ctlns.plugin.project import restore
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.settings import PLUGIN, read_settings
-from napari_ctlns.plugin.warming import warm_up_soon
+from napari_ctlns.plugin.warming import Warming
 from napari_ctlns.plugin.words import capitalised
 from napari_ctlns.plugin.work import ThreadWork
 
@@ -84,6 +84,8 @@ class Opener(QObject):
         How the last one ended.
     choices
         The scans of a folder of which one is to be chosen.
+    warming
+        Prepares for the first reading when a person is about to ask for it.
     bad_tables
         Tables of which some rows cannot be used, and what is wrong, line by line.
     """
@@ -110,7 +112,10 @@ class Opener(QObject):
         self._gathering.timeout.connect(self._begin)
         session.scan_changed.connect(self._scan_changed)
         session.closed.connect(self._close)
-        warm_up_soon(self)
+        self.warming = Warming(self)
+        window = getattr(session.viewer, "window", None)
+        if window is not None:
+            self.warming.watch(window._qt_viewer)  # noqa: SLF001 - which takes napari's drops
 
     # -- what panels and readers do -----------------------------------------------------
 

@@ -139,10 +139,13 @@ def reading_series(
 
 def _about(series: "Series") -> str:
     """Say what a series is, in two lines: what it was called, and what is in it."""
-    patient = str(series.slices[0].header.get("PatientID") or "").strip()
     size = "{} slices of {} x {}".format(len(series.slices), *series.shape)
     called = series.description or "no description"
-    return f"{called}\n{', '.join(filter(None, (patient, series.modality, size)))}"
+    return f"{called}\n{', '.join(filter(None, (_patient(series), series.modality, size)))}"
+
+
+def _patient(series: "Series") -> str:
+    return str(series.slices[0].header.get("PatientID") or "").strip()
 
 
 def _outcome(opened: Opened) -> Event:
@@ -211,10 +214,11 @@ class _Reader:
         from napari_ctlns.formats.dicom.series import SeveralSeriesError, visible_files
         from napari_ctlns.formats.images import extension
 
-        if path.is_dir() and any(map(extension, visible_files(path))):
+        if extension(path) or (path.is_dir() and any(map(extension, visible_files(path)))):
             found = find_scans(path)
             if len(found) == 1:
-                yield from self.read_scan(found[0].path, found[0].series)
+                one_told = told or path.is_dir()
+                yield from self.read_scan(found[0].path, found[0].series, one_told)
                 return
             self._opened.choices.extend(found)
             if found:
@@ -222,7 +226,7 @@ class _Reader:
         try:  # one series is by far the likeliest, and then its headers are read once only
             yield from self.read_scan(path, None, told)
         except SeveralSeriesError as error:
-            for one in error.series:
+            for one in sorted(error.series, key=lambda one: (_patient(one), one.description)):
                 place = one.folder if path.is_dir() else path
                 self._opened.choices.append(ScanFile(place, one.uid, _about(one)))
 

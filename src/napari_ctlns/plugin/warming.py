@@ -1,27 +1,41 @@
-"""What the first scan would otherwise wait for, done while a person looks for it.
+"""What the first scan would otherwise wait for, done while a person brings it.
 
 Reading it imports pydicom, SimpleITK and SciPy, and napari reads a table of units for
-its first layer: together more than reading a scan takes.
+its first layer: together that takes longer than reading a scan. It is not done before
+it is wanted; but files that are dragged take a moment until they are dropped, and so
+does choosing them in a dialog.
 """
 
 import threading
 
-from qtpy.QtCore import QObject, QTimer
-
-_MS_BEFORE = 500
-"""So that the window and its panels are there first."""
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QAbstractButton, QWidget
 
 
-def warm_up_soon(owner: QObject) -> None:
-    """Do it in a thread, a moment from now, if ``owner`` still lives then."""
-    timer = QTimer(owner)
-    timer.setSingleShot(True)
-    timer.timeout.connect(_start)
-    timer.start(_MS_BEFORE)
+class Warming(QObject):
+    """Begins when files are dragged over a widget, or a button is pressed that asks for some."""
 
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._begun = False
 
-def _start() -> None:
-    threading.Thread(target=warm_up, name="ctlns-warming", daemon=True).start()
+    def watch(self, *widgets: QWidget) -> None:
+        """Begin with these widgets."""
+        for widget in widgets:
+            widget.installEventFilter(self)
+            if isinstance(widget, QAbstractButton):
+                widget.pressed.connect(self._begin)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: ARG002, N802 - Qt's
+        """Look at every event of the widgets; only what is dragged matters."""
+        if event.type() == QEvent.Type.DragEnter:
+            self._begin()
+        return False
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            threading.Thread(target=warm_up, name="ctlns-warming", daemon=True).start()
 
 
 def warm_up() -> None:

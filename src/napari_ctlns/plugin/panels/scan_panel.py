@@ -85,6 +85,7 @@ class ScanPanel(Panel):
         opener.show_in(self)
         opener.began.connect(self._follow)
         opener.asks.connect(self._show_questions)
+        opener.warming.watch(*self.open_controls.ways)
         self.open_controls.asked.connect(opener.open)
         self.scan_choice.chosen.connect(opener.open_scan)
         self.scan_choice.put_away.connect(opener.put_choices_away)

@@ -62,6 +62,11 @@ class OpenControls(QWidget):
         layout.addWidget(self.drop)
         self.set_ready(scan_open=False)
 
+    @property
+    def ways(self) -> tuple[QWidget, ...]:
+        """Where a person asks for files."""
+        return (self.scan, self.dicom, self.other, self.drop)
+
     def set_ready(self, why_not: str = "", scan_open: bool = True) -> None:
         """Let files be asked for, or say why not; some need a scan that they lie on."""
         on_scan = why_not or ("" if scan_open else NO_SCAN)

@@ -93,5 +93,6 @@ def _title(scan: "ScanFile") -> str:
     if scan.series is None:
         return scan.path.name
     called, _, more = (scan.title or scan.path.name).partition("\n")
-    # series of one examination often have one description
-    return f"{called}, ...{scan.series[-_UID_END:]}" + (f"\n{more}" if more else "")
+    if "." in scan.series:  # a UID: series of one examination often have one description
+        called += f", ...{scan.series[-_UID_END:]}"
+    return f"{called}\n{more}" if more else called
