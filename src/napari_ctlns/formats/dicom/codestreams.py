@@ -18,7 +18,7 @@ _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _MARKER_LS = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
-_SIZ, _COD, _SOT, _SOD, _EOC = 0xFF51, 0xFF52, 0xFF90, 0xFF93, b"\xff\xd9"
+_SIZ, _COD, _SOT, _SOD, _EOC = 0xFF51, 0xFF52, 0xFF90, b"\xff\x93", b"\xff\xd9"
 _SMALLEST_TILE = 16
 _MOST_LAYERS = 256
 
@@ -104,7 +104,7 @@ def jpeg2000_picture(data: bytes | bytearray) -> Picture:
     """
     if data[:4] != b"\xff\x4f\xff\x51":
         raise ValueError("no start of a picture")
-    at, picture, coded = 2, None, False
+    at, picture, tiles, coded = 2, None, 0, False
     while True:
         marker, length = _header(data, at)
         if marker == _SOT:
@@ -112,14 +112,14 @@ def jpeg2000_picture(data: bytes | bytearray) -> Picture:
         if marker == _SIZ:
             if picture is not None:
                 raise ValueError("two sizes")
-            picture = _size(data, at + 4, length - 2)
+            picture, tiles = _size(data, at + 4, length - 2)
         if marker == _COD:
             _check_coding(data[at + 4 : at + 2 + length])
             coded = True
         at += 2 + length
     if picture is None or not coded:
         raise ValueError("incomplete header")
-    length = _end_of_tiles(data, at)
+    length = _end_of_tiles(data, at, tiles)
     return Picture(picture.rows, picture.columns, picture.precision, picture.signed, length)
 
 
@@ -148,7 +148,8 @@ def _header(data: bytes | bytearray, at: int) -> tuple[int, int]:
     return marker, length
 
 
-def _size(data: bytes | bytearray, at: int, length: int) -> Picture:
+def _size(data: bytes | bytearray, at: int, length: int) -> tuple[Picture, int]:
+    """Return what a SIZ segment says of the picture, and how many tiles it has: A.5.1."""
     if length != 39:  # 36 and 3 for the one component
         raise ValueError("not one grey component")
     x, y, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components, bits, dx, dy = struct.unpack_from(
@@ -162,7 +163,8 @@ def _size(data: bytes | bytearray, at: int, length: int) -> Picture:
     for whole, tile in ((x - tile_x0, tile_x), (y - tile_y0, tile_y)):
         if tile < min(_SMALLEST_TILE, whole):
             raise ValueError("impossibly small tiles")
-    return Picture(y - y0, x - x0, (bits & 0x7F) + 1, bool(bits & 0x80), 0)
+    tiles = -((tile_x0 - x) // tile_x) * -((tile_y0 - y) // tile_y)
+    return Picture(y - y0, x - x0, (bits & 0x7F) + 1, bool(bits & 0x80), 0), tiles
 
 
 def _check_coding(segment: bytes | bytearray) -> None:
@@ -182,18 +184,35 @@ def _check_coding(segment: bytes | bytearray) -> None:
         raise ValueError("impossibly small precincts")
 
 
-def _end_of_tiles(data: bytes | bytearray, at: int) -> int:
-    """Return where the last tile part ends; every one must lie wholly in the data."""
+def _end_of_tiles(data: bytes | bytearray, at: int, tiles: int) -> int:
+    """Return where the last tile part ends; every one must lie wholly in the data: A.4.2."""
+    parts: dict[int, int] = {}
     while data[at : at + 2] == b"\xff\x90":
         if len(data) < at + 12:
             raise ValueError("truncated")
-        (length,) = struct.unpack_from(">I", data, at + 6)
+        size, tile, length, part, count = struct.unpack_from(">HHIBB", data, at + 2)
+        if size != 10 or tile >= tiles or part != parts.get(tile, 0) or 0 < count <= part:
+            raise ValueError("damaged parts of tiles")
+        parts[tile] = part + 1
         if length == 0:  # up to the end marker
             end = data.rfind(_EOC, at + 12)
             if end < 0:
                 raise ValueError("truncated")
+            _check_part(data, at + 12, end)
             return end + 2
         if length < 14 or at + length > len(data):
             raise ValueError("truncated")
+        _check_part(data, at + 12, at + length)
         at += length
+    if len(parts) != tiles:
+        raise ValueError("tiles are missing")
     return at + 2 if data[at : at + 2] == _EOC else at
+
+
+def _check_part(data: bytes | bytearray, at: int, end: int) -> None:
+    """Check that the header of a tile part leads to where its data begins."""
+    while data[at : at + 2] != _SOD:
+        _, length = _header(data, at)
+        at += 2 + length
+        if at + 2 > end:
+            raise ValueError("truncated")
