@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl
@@ -92,6 +92,7 @@ class Opener(QObject):
 
     began = Signal(object)
     asks = Signal()
+    _comes = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -110,6 +111,7 @@ class Opener(QObject):
         self._gathering = QTimer(self)  # until napari has handed over all files of a drop
         self._gathering.setSingleShot(True)
         self._gathering.timeout.connect(self._begin)
+        self._comes.connect(self._show_what_comes, Qt.ConnectionType.QueuedConnection)
         session.scan_changed.connect(self._scan_changed)
         session.closed.connect(self._close)
         self.warming = Warming(self)
@@ -177,7 +179,7 @@ class Opener(QObject):
         session, window = self._session, read_settings().window
         self._control = ThreadControl()
         self._tried = {volume.scan_id for volume in session.open_scans}
-        also = (window, self._control, tuple(session.waiting), self._told.put)
+        also = (window, self._control, tuple(session.waiting), self._it_comes)
         if request.scan is not None:
             job = reading_series(request.scan, session.open_scans, *also)
         else:
@@ -189,10 +191,18 @@ class Opener(QObject):
             show_in_activity_dock(self.work, session.viewer)
         self.began.emit(self.work)
 
-    def _hear(self, event: Event) -> None:
+    def _it_comes(self, coming: Coming) -> None:
+        """Take what the reading thread tells, in that thread."""
+        self._told.put(coming)
+        self._comes.emit()
+
+    def _show_what_comes(self) -> None:
         while not self._told.empty():
             coming = self._told.get()
             self._coming[coming] = ComingLayer(self._session, coming)
+
+    def _hear(self, event: Event) -> None:
+        self._show_what_comes()
         for layer in self._coming.values():
             layer.look()
             if not layer.is_there:
@@ -263,6 +273,7 @@ class Opener(QObject):
         self._asked.clear()
         self._gathering.stop()
         self._control.stop()
+        self._comes.disconnect(self._show_what_comes)
         if self.work is not None:
             self.work.came.disconnect(self._hear)
 

@@ -26,7 +26,6 @@ from napari_ctlns.volume import Volume
 if TYPE_CHECKING:
     from napari_ctlns.formats import ScanFile
     from napari_ctlns.formats.dicom.series import Series
-    from napari_ctlns.formats.scans import Partial
 
 # what lies on scans, last
 _ORDER: tuple[Kind, ...] = ("project", "scan", "mask", "lidc", "boxes", "annotations")
@@ -270,7 +269,7 @@ class _Reader:
                     if self._is_open(part.volume.source.path, part.volume.scan_id):
                         return None
                     coming = Coming((part.volume, part.read), self._opened.window)
-                    yield from self._say_it_comes(coming, part)
+                    self._say_it_comes(coming)
                     when_shown.close()
                 elif coming.so_far[0] is not part.volume:
                     coming.so_far = (part.volume, part.read)
@@ -278,10 +277,9 @@ class _Reader:
             return None
         return volume, coming
 
-    def _say_it_comes(self, coming: Coming, part: "Partial") -> Iterator[Event]:
+    def _say_it_comes(self, coming: Coming) -> None:
         if self._tell is not None:
             self._tell(coming)
-            yield Progress(done=part.done, total=part.total, unit=part.unit)  # so that it is heard
             # reading on at once would slow down the window, which draws it now
             coming.shown.wait(_SECONDS_TO_SHOW)
 
