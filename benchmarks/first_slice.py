@@ -3,9 +3,9 @@
     xvfb-run -a python benchmarks/first_slice.py [FOLDER] [--slices 250] [--runs 3]
 
 A new process shows napari with the Scan panel, drags a folder over the canvas for two seconds and
-drops it. The first figure is the time from the drop until a slice that was read is drawn, the second
-until the scan is whole and can be worked on. The files are in the disk's cache. Without a folder a
-series of noise is written.
+drops it. The first figure is the time from the drop until a slice that was read is drawn, the
+second until the scan is whole and can be worked on. The files are in the disk's cache. Without a
+folder a series of noise is written.
 """
 
 import argparse
