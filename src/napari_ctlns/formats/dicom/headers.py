@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 
 import pydicom
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
@@ -23,6 +23,9 @@ Role = Literal["slices", "capture", "unplaced", "multiframe", "beside", "damaged
 """What a file is to a scan: its slices, a secondary capture that lies in the
 patient, a picture that does not, many frames of unknown place, something else
 about the patient, not to be understood, or no DICOM file at all."""
+
+Known = dict[tuple[object, ...], DataElement]
+"""Values by the bytes they were parsed from: the slices of a series share most of theirs."""
 
 _PLACED = (
     "Rows",
@@ -64,6 +67,10 @@ _TAGS = [
     )
 ]
 _PIXELS = Tag("PixelData")
+_TEXTS = (Tag("PatientID"), Tag("SeriesDescription"))
+"""Read by the character set of their file, so that equal bytes may differ."""
+_SHORT = 64
+"""Bytes of a value that slices are likely to share."""
 _LATER = 4096
 """Elements longer than this, the pixels, stay in the file until they are wanted."""
 
@@ -93,15 +100,18 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def read_slices(path: Path) -> tuple[Role, tuple[Slice, ...]]:
-    """Read the header of a file: what it is, and the slices in it."""
+def read_slices(path: Path, known: Known) -> tuple[Role, tuple[Slice, ...]]:
+    """Read the header of a file: what it is, and the slices in it.
+
+    Values that ``known`` holds are taken from it, others are added.
+    """
     try:
         with path.open("rb") as file, quiet():
             if not _begins_like_dicom(file.read(132)):
                 return "other", ()
             file.seek(0)
             header = _header(file)
-            _parse(header)
+            _parse(header, known)
             return _slices(header)
     except Exception:  # noqa: BLE001 - pydicom raises whatever the bytes lead it to
         return "damaged", ()
@@ -131,11 +141,25 @@ def _header(file: BinaryIO) -> Dataset:
     return header
 
 
-def _parse(header: Dataset) -> None:
+def _parse(header: Dataset, known: Known) -> None:
     """Parse all values now: pydicom would do so, and fail, wherever they are first used."""
     for tag in header.keys() - {_PIXELS}:
-        _ = header[tag].value
-    list(header.file_meta)
+        raw: object = header.get_item(tag)
+        key = _bytes_of(raw) if tag not in _TEXTS else None
+        if key is None:
+            _ = header[tag].value
+        elif key in known:
+            header[tag] = known[key]
+        else:
+            known[key] = header[tag]
+    _ = header.file_meta.get("TransferSyntaxUID")
+
+
+def _bytes_of(raw: object) -> tuple[object, ...] | None:
+    """Return what a value is parsed from, if it is short."""
+    if isinstance(raw, RawDataElement) and 0 < len(raw.value or b"") <= _SHORT:
+        return raw.tag, raw.VR, raw.value, raw.is_little_endian
+    return None
 
 
 def _slices(header: Dataset) -> tuple[Role, tuple[Slice, ...]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.formats.dicom.dicomdir import is_dicomdir, listed_files
-from napari_ctlns.formats.dicom.headers import Role, is_dicom, read_slices
+from napari_ctlns.formats.dicom.headers import Known, Role, is_dicom, read_slices
 from napari_ctlns.formats.dicom.slice import Slice
 
 __all__ = [
@@ -116,8 +116,9 @@ def list_series(place: Path) -> Contents:
     found: dict[Role, dict[str, list[Slice]]] = {"slices": {}, "capture": {}}
     damaged: list[Path] = []
     others: Counter[Role] = Counter()
+    known: Known = {}
     for path in visible_files(place) if place.is_dir() else listed_files(place):
-        role, slices = read_slices(path)
+        role, slices = read_slices(path, known)
         for one in slices:
             uid = str(one.header.SeriesInstanceUID)
             found[role].setdefault(uid, []).append(one)
@@ -186,7 +187,7 @@ def series_of_file(path: Path, contents: Contents) -> str:
     for series in contents.series:
         if any(one.path == path for one in series.slices):
             return series.uid
-    if read_slices(path)[0] == "multiframe":
+    if read_slices(path, {})[0] == "multiframe":
         raise ScanError(_unplaced_frames(path))
     raise ScanError(f"not a slice of a scan: {path}; give the folder of a CT series")
 
