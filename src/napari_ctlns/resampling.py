@@ -78,6 +78,20 @@ def resample_array(
     return sitk.GetArrayFromImage(resampled).astype(array.dtype, copy=False)
 
 
+def placed(
+    array: npt.NDArray[Any], start: npt.ArrayLike, shape: tuple[int, ...], outside: float = 0
+) -> npt.NDArray[Any]:
+    """Return ``shape`` voxels that hold an array from ``start`` on, cut off where they end."""
+    whole = np.full(shape, outside, array.dtype)
+    first = [int(s) for s in np.asarray(start)]
+    sizes = zip(first, array.shape, shape, strict=True)
+    to = [slice(max(s, 0), max(min(s + n, m), 0)) for s, n, m in sizes]
+    of = [slice(t.start - s, t.stop - s) for t, s in zip(to, first, strict=True)]
+    if all(t.stop > t.start for t in to):
+        whole[tuple(to)] = array[tuple(of)]
+    return whole
+
+
 def prepared_geometry(geometry: Geometry, preparation: Preparation) -> Geometry:
     """Return the grid on which a recipe wants a scan."""
     wanted = preparation.spacing_mm

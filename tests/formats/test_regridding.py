@@ -9,7 +9,6 @@ import pytest
 from napari_ctlns.formats.dicom.regridding import (
     mask_onto_grid,
     mask_onto_slices,
-    slice_geometry,
     slices_onto_grid,
 )
 from napari_ctlns.volume import Geometry, SourceSlice
@@ -39,7 +38,7 @@ def test_even_slices_are_copied():
 def test_tilted_and_uneven_slices_show_the_patient_where_it_is(shear):
     heights = [0.0, 2.0, 4.0, 9.0, 11.0]
     slices = slices_at(*[(-10.0, 5.0 + shear * h, 100.0 + h) for h in heights])
-    pixels = np.concatenate([ramp(slice_geometry(PLANE, s)) for s in slices])
+    pixels = np.concatenate([ramp(replace(PLANE, origin=s.position)) for s in slices])
     grid = Geometry((12, 80, 30), (1.0, 0.5, 0.8), (-10.0, 0.0, 100.0))
     found = slices_onto_grid(pixels, slices, PLANE, grid, np.nan)
     known = np.isfinite(found)

@@ -14,7 +14,7 @@ from napari_ctlns.formats.mask_files import mask_file
 from napari_ctlns.formats.rtstruct import is_rtstruct, read_rtstruct, structure_mask
 from napari_ctlns.formats.scans import read_scan
 from napari_ctlns.formats.seg import is_seg, read_seg, read_seg_onto
-from napari_ctlns.resampling import resample_array
+from napari_ctlns.resampling import placed, resample_array
 from napari_ctlns.volume import Geometry, Volume
 
 _Array = npt.NDArray[Any]
@@ -129,7 +129,7 @@ def _carried(mask: Volume, volume: Volume, name: str) -> tuple[_Array, tuple[str
         grid = mask.geometry.cropped((-1, -1, -1), padded.shape)
         carried = resample_array(padded, grid, volume.geometry, "nearest")
     else:
-        carried = _placed(mask.array, start, volume.geometry.shape)
+        carried = placed(mask.array, start, volume.geometry.shape)
         # a SEG may leave out planes, which are empty: that is no news
         words = () if mask.source.format == "seg" else words
     if mask.array.any() and not carried.any():
@@ -143,16 +143,6 @@ def _start(one: Geometry, other: Geometry) -> tuple[int, ...] | None:
     start = np.rint(other.world_to_index(one.origin)).astype(int)
     part = other.cropped(start, one.shape)
     return tuple(int(s) for s in start) if part.same_grid(one, _SAME_MM) else None
-
-
-def _placed(array: _Array, start: tuple[int, ...], shape: tuple[int, int, int]) -> _Array:
-    """Return zeros of ``shape`` with an array in them, cut off where they end."""
-    placed = np.zeros(shape, array.dtype)
-    sizes = zip(start, array.shape, shape, strict=True)
-    to = [slice(max(s, 0), max(min(s + n, m), 0)) for s, n, m in sizes]
-    of = [slice(t.start - s, t.stop - s) for t, s in zip(to, start, strict=True)]
-    placed[tuple(to)] = array[tuple(of)]
-    return placed
 
 
 def _labels(array: _Array, path: Path) -> _Array:

@@ -7,12 +7,12 @@ plane and moves in it, and only between slices is anything made up.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_ctlns.resampling import placed
 from napari_ctlns.volume import FloatArray, Geometry, SourceSlice
 
 ROUNDING_MM = 0.01
@@ -59,7 +59,7 @@ def slices_onto_grid(
 
     def covered(k: int) -> _Array:
         there = np.ones(plane.shape[1:], bool)
-        return _placed(there, np.floor(places[k, 1:]).astype(int), grid.shape[1:], False)
+        return placed(there, np.floor(places[k, 1:]).astype(int), grid.shape[1:], False)
 
     for z in range(grid.shape[0]):
         after = int(np.clip(np.searchsorted(heights, z), 1, max(len(heights) - 1, 1)))
@@ -102,11 +102,6 @@ def mask_onto_slices(
     return result
 
 
-def slice_geometry(plane: Geometry, one: SourceSlice) -> Geometry:
-    """Return the grid (1, rows, columns) of one slice."""
-    return replace(plane, origin=one.position)
-
-
 def _places(slices: Sequence[SourceSlice], plane: Geometry, grid: Geometry) -> FloatArray:
     """Return where on the grid (z, y, x) the first pixel of each slice lies; shape (n, 3)."""
     axes = np.asarray(plane.direction) - np.asarray(grid.direction)
@@ -124,7 +119,7 @@ def _moved(
     for axis, part in enumerate(shift - whole):
         if order and part:
             pixels = _between(pixels.astype(np.float32, copy=False), part, axis)
-    return _placed(pixels, whole.astype(int), shape, outside)
+    return placed(pixels, whole.astype(int), shape, outside)
 
 
 def _between(pixels: _Array, part: float, axis: int) -> _Array:
@@ -133,21 +128,6 @@ def _between(pixels: _Array, part: float, axis: int) -> _Array:
     moved = pixels.copy()
     moved[1:] = pixels[1:] * np.float32(1 - part) + pixels[:-1] * np.float32(part)
     return np.moveaxis(moved, 0, axis)
-
-
-def _placed(
-    pixels: _Array, start: npt.NDArray[Any], shape: tuple[int, ...], outside: float
-) -> _Array:
-    """Return a plane of ``shape`` with pixels from ``start`` (y, x) on, cut off where it ends."""
-    plane = np.full(shape, outside, pixels.dtype)
-    to = [
-        slice(max(s, 0), max(min(s + n, m), 0))
-        for s, n, m in zip(start, pixels.shape, shape, strict=True)
-    ]
-    of = [slice(t.start - s, t.stop - s) for t, s in zip(to, start, strict=True)]
-    if all(t.stop > t.start for t in to):
-        plane[tuple(to)] = pixels[tuple(of)]
-    return plane
 
 
 def _stored(values: _Array, dtype: np.dtype[Any]) -> _Array:
