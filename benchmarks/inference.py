@@ -21,8 +21,9 @@ from napari_ctlns.inference.engines import prepare_engine
 from napari_ctlns.inference.model import ModelCard, load_network, read_card, save_model
 from napari_ctlns.inference.tiling import predict_array
 from napari_ctlns.networks import build_network
+from napari_ctlns.normalising import scaling_of
 from napari_ctlns.recipe import load_recipe
-from napari_ctlns.resampling import normalised, prepared_hu
+from napari_ctlns.resampling import prepared_hu
 
 WINDOW = (96, 96, 96)
 OVERLAP = 0.25
@@ -43,7 +44,7 @@ def random_model(folder: Path) -> Path:
     """Write an untrained model of the default recipe."""
     recipe = load_recipe("ct-lns")
     torch.manual_seed(0)
-    save_model(folder, build_network(recipe.network), ModelCard(recipe=recipe))
+    save_model(folder, build_network(recipe), ModelCard(recipe=recipe))
     return folder
 
 
@@ -92,7 +93,7 @@ def run_monai(hu, model, recipe):
     start = time.perf_counter()
     with torch.inference_mode():
         logits = sliding_window_inference(
-            torch.from_numpy(normalised(hu, recipe.preparation))[None, None].to(device),
+            torch.from_numpy(scaling_of(recipe.preparation, hu).applied(hu))[None, None].to(device),
             WINDOW,
             sw_batch_size=1,
             predictor=network,

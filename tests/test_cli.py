@@ -253,7 +253,7 @@ def test_the_whole_line(ctlns, cohort, scan, tmp_path):
     assert (status, out) == (0, ""), err
     recipe = tomllib.loads((run / "recipe.toml").read_text("utf-8"))
     assert recipe["optimisation"]["batch_size"] == 2
-    assert recipe["augmentation"]["flip_axes"] == []
+    assert recipe["augmentation"]["enabled"] is False
 
     assert ctlns(*train)[0] == 2  # the run is not overwritten
     status, out, err = ctlns(*train, "--resume", "--epochs", "2")

@@ -2,12 +2,14 @@ import pytest
 import torch
 
 from napari_ctlns.networks import build_network
-from napari_ctlns.recipe import Network, load_recipe
+from napari_ctlns.recipe import Network, Recipe, load_recipe
 
 
 def network_of(**changes: object) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build_network(Network(channels=(4, 8, 16)).model_copy(update=changes))
+    return build_network(
+        Recipe(name="mine", network=Network(**{"channels": (4, 8, 16), **changes}))
+    )
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
@@ -30,7 +32,7 @@ def test_gradients_flow_through_every_parameter(norm: str) -> None:
 
 
 def test_default_recipe_builds_its_network() -> None:
-    network = build_network(load_recipe("ct-lns").network)
+    network = build_network(load_recipe("ct-lns"))
     with torch.inference_mode():
         assert network.eval()(torch.zeros(1, 1, 16, 16, 16)).shape == (1, 1, 16, 16, 16)
 

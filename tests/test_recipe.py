@@ -70,7 +70,7 @@ def test_changes_do_not_touch_the_original() -> None:
         ({"preparation.clip_hu": (400, -1000)}, "lower, higher"),
         ({"patches.size": (60, 64, 64)}, "patches.size .* must be multiples of 8"),
         ({"inference.window": (64, 64, 65)}, "inference.window .* must be multiples of 8"),
-        ({"network.channels": (16,)}, "network.channels"),
+        ({"network.channels": (16,)}, "network: channels"),
         ({"augmentation.flip_axes": ("z", "w")}, "augmentation.flip_axes"),
         ({"optimisation.learning_rate": float("inf")}, "optimisation.learning_rate.*finite"),
         ({"preparation.spacing_mm": float("inf")}, "preparation.spacing_mm"),
@@ -112,3 +112,39 @@ def test_unknown_names_and_missing_files(tmp_path: Path) -> None:
         load_recipe("ct-lnz")
     with pytest.raises(RecipeError, match="cannot read recipe"):
         load_recipe(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"network.name": "vnet"}, "network.name: .*'unet', 'attention-unet'"),
+        ({"loss.name": "hinge"}, "loss.name: .*'tversky'"),
+        ({"preparation.spacing_mm": "thin"}, "spacing_mm: .*number.* or .*'native'"),
+        ({"network.name": "swin-unetr"}, "network: channels .* one multiple of 12"),
+        ({"network.name": "attention-unet", "network.norm": "instance"}, 'norm .* "batch"'),
+        ({"network.dimensions": 2}, r"must have 65 slices, an odd number"),
+        ({"patches.around": (32, 96, 96)}, "patches.around .* no smaller than patches.size"),
+        ({"patches.sampling": "slices"}, "needs network.dimensions 2"),
+        ({"optimisation.accumulation": 3}, "optimisation.accumulation must divide"),
+        ({"search": {"loss.weight": {"low": 1, "high": 2}}}, "search.loss.weight: no such key"),
+        ({"search": {"loss.ce_weight": {"low": 2, "high": 1}}}, "a greater high"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        load_recipe("ct-lns").with_changes(changes)
+
+
+def test_an_unknown_key_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n[network]\nchanels = [8, 16]\n', "utf-8")
+    with pytest.raises(RecipeError, match=r"network.chanels: no such key; did you mean channels\?"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("name", ["luna-2.5d", "lungnet-2d"])
+def test_networks_of_2_dimensions_take_slices_as_channels(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.network.dimensions == 2
+    assert recipe.in_channels == recipe.patches.size[0] == recipe.window[0]
+    assert recipe.network.steps[0] == 1

@@ -5,7 +5,6 @@ from scipy import ndimage
 from napari_ctlns.recipe import Preparation
 from napari_ctlns.resampling import (
     from_sitk_geometry,
-    normalised,
     prepared_geometry,
     prepared_hu,
     resample_array,
@@ -90,9 +89,3 @@ def test_native_spacing_keeps_the_grid_and_forgets_the_source_order():
     grid = prepared_geometry(flipped, Preparation(spacing_mm="native"))
     assert grid.same_grid(flipped)
     assert grid.source_flips == (False, False, False)
-
-
-def test_values_are_clipped_and_scaled():
-    values = normalised(np.array([-2000, -1000, -300, 400, 3000]), Preparation())
-    assert values.dtype == np.float32
-    assert values == pytest.approx([0, 0, 0.5, 1, 1])

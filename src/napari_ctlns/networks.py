@@ -6,29 +6,27 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from napari_ctlns.recipe import Network
+from napari_ctlns.recipe import Network, Recipe
 
 _PRIOR = 0.01
 """About the share of nodule voxels in training patches."""
 
 
-def build_network(recipe: Network, in_channels: int = 1, out_channels: int = 1) -> nn.Module:
+def build_network(recipe: Recipe) -> nn.Module:
     """Return an untrained network.
 
     Parameters
     ----------
     recipe
-        Its section of the recipe.
-    in_channels, out_channels
-        Feature maps that come in and go out.
+        Sections network and patches decide.
 
     Returns
     -------
     nn.Module
-        Maps (batch, in_channels, z, y, x) to logits (batch, out_channels, z, y, x)
-        of the same size, which must be a multiple of 2 ** (levels - 1).
+        Maps (batch, 1, z, y, x) to logits of the same size, which must be multiples of
+        `Network.steps`.
     """
-    return UNet(recipe, in_channels, out_channels)
+    return UNet(recipe.network, recipe.in_channels, 1)
 
 
 class UNet(nn.Module):

@@ -112,9 +112,3 @@ def prepared_hu(volume: Volume, preparation: Preparation) -> tuple[npt.NDArray[n
     if hu.dtype != np.int16:
         hu = np.rint(np.clip(hu, -1024, 32767)).astype(np.int16)
     return resample_array(hu, volume.geometry, target, outside=-1024), target
-
-
-def normalised(hu: npt.NDArray[Any], preparation: Preparation) -> npt.NDArray[np.float32]:
-    """Return HU clipped to the recipe's range and scaled to 0 to 1."""
-    low, high = preparation.clip_hu
-    return (np.clip(hu, low, high).astype(np.float32) - low) / np.float32(high - low)

@@ -18,7 +18,7 @@ def brightness_model(folder, norm="batch", **inference):
         inference=Inference(**inference),
     )
     torch.manual_seed(0)
-    network = build_network(recipe.network)
+    network = build_network(recipe)
     with torch.no_grad():
         first, second = network.down[0][0], network.down[0][3]
         last = network.up[0]

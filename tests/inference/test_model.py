@@ -25,7 +25,7 @@ def _recipe(channels=(4, 8), **network):
 
 def _network(recipe, seed=0):
     torch.manual_seed(seed)
-    return build_network(recipe.network)
+    return build_network(recipe)
 
 
 @pytest.fixture

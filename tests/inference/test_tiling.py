@@ -14,8 +14,8 @@ from napari_ctlns.inference.tiling import (
     predict_array,
     window_starts,
 )
+from napari_ctlns.normalising import scaling_of
 from napari_ctlns.recipe import Inference, Network, Patches, Recipe
-from napari_ctlns.resampling import normalised
 
 
 class Engine:
@@ -108,7 +108,9 @@ def test_voxels_come_back_where_they_were():
     hu = _scan((21, 50, 33))
     recipe = _recipe()
     probability = _predict(hu, Engine(lambda batch: batch, batch_size=3), recipe)
-    np.testing.assert_allclose(probability, normalised(hu, recipe.preparation), atol=6e-4)
+    np.testing.assert_allclose(
+        probability, scaling_of(recipe.preparation, hu).applied(hu), atol=6e-4
+    )
 
 
 def test_blending_in_slabs_equals_blending_all_at_once():
@@ -157,7 +159,7 @@ def test_a_network_that_sees_little_gives_what_it_gives_for_the_whole_scan():
 
     hu = _scan((40, 48, 56))
     recipe = _recipe(window=(32, 32, 32))
-    whole = run(normalised(hu, recipe.preparation)[None, None])[0, 0]
+    whole = run(scaling_of(recipe.preparation, hu).applied(hu)[None, None])[0, 0]
     probability = _predict(hu, Engine(run), recipe, inside=None)
     np.testing.assert_allclose(probability, whole, atol=2e-3)
 
@@ -195,7 +197,9 @@ def test_beyond_a_small_scan_lies_its_mirror_image():
     _predict(hu, Engine(run), recipe)
     assert seen[0].shape == (16, 16, 16)
     expected = np.concatenate([hu, hu[::-1], hu, hu[::-1], hu, hu[::-1]])[:16, :16]
-    np.testing.assert_array_equal(seen[0], normalised(expected, recipe.preparation))
+    np.testing.assert_array_equal(
+        seen[0], scaling_of(recipe.preparation, expected).applied(expected)
+    )
 
 
 def test_progress_counts_windows_to_the_end():

@@ -26,7 +26,7 @@ def whole(form: RecipeForm) -> RecipeForm:
 
 
 def keys_of(recipe: Recipe) -> set[str]:
-    values = recipe.model_dump()
+    values = recipe.model_dump(exclude={"search"})
     return {
         f"{section}.{name}" if isinstance(value, dict) else section
         for section, value in values.items()

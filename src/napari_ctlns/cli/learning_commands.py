@@ -25,7 +25,7 @@ from napari_ctlns.cli.options import (
 )
 from napari_ctlns.errors import CtlnsError, ModelError, RunError
 from napari_ctlns.jobs.registry import JOBS, start_job
-from napari_ctlns.recipe import Augmentation, Recipe, load_recipe
+from napari_ctlns.recipe import Recipe, load_recipe
 from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
 
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a training writes.")]
@@ -137,7 +137,7 @@ def train(
         f"optimisation.{name}": value for name, value in numbers.items() if value is not None
     }
     if augmented is not None:
-        flags["augmentation.flip_axes"] = _flip_axes(chosen, augmented)
+        flags["augmentation.enabled"] = augmented
     spec = TrainSpec(
         dataset=dataset.absolute(),
         out=out.absolute(),
@@ -257,12 +257,6 @@ def _recipe_to_train(name: str | None, run: Path | None, start_from: Path | None
 
         return read_card(start_from).recipe
     return load_recipe("ct-lns")
-
-
-def _flip_axes(recipe: Recipe, augmented: bool) -> tuple[str, ...]:
-    if not augmented:
-        return ()
-    return recipe.augmentation.flip_axes or Augmentation().flip_axes
 
 
 def _absolute(path: Path | None) -> Path | None:

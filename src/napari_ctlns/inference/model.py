@@ -101,7 +101,7 @@ def save_model(folder: str | os.PathLike[str], network: "nn.Module", card: Model
     folder
         The model folder. One that exists must hold a model or nothing.
     network
-        Built by `build_network` from ``card.recipe.network``.
+        Built by `build_network` from ``card.recipe``.
     card
         What is to be known of it.
 
@@ -143,7 +143,7 @@ def load_network(folder: str | os.PathLike[str]) -> "nn.Module":
         raise ModelError(
             f"{WEIGHTS} of {folder} is damaged ({error}); copy the model anew"
         ) from error
-    network = build_network(card.recipe.network)
+    network = build_network(card.recipe)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from napari_ctlns.events import Control, Progress, Uncontrolled
 from napari_ctlns.inference.engines import Engine
+from napari_ctlns.normalising import scaling_of
 from napari_ctlns.recipe import Recipe
-from napari_ctlns.resampling import normalised
 
 Index = tuple[int, int, int]
 FloatArray = npt.NDArray[np.float32]
@@ -183,6 +183,7 @@ def predict_array(
     window = window or recipe.window
     step = recipe.network.step
     starts = plan_windows(hu, window, recipe.inference.overlap, step, inside)
+    scaling = scaling_of(recipe.preparation, hu)
     z, y, x = hu.shape
     blender = SlabBlender((z, y, x), blending_weights(window))
     for done in range(0, len(starts), engine.batch_size):
@@ -190,7 +191,7 @@ def predict_array(
         if control.stop_requested():
             return None
         batch = starts[done : done + engine.batch_size]
-        blocks = np.stack([normalised(_cut(hu, s, window), recipe.preparation) for s in batch])
+        blocks = np.stack([scaling.applied(_cut(hu, s, window)) for s in batch])
         for start, values in zip(batch, engine.run(blocks[:, None])[:, 0], strict=True):
             blender.add(start, values)
         yield Progress(done=done + len(batch), total=len(starts), unit="window")

@@ -12,7 +12,7 @@ def draw_flips(recipe: Augmentation, random: np.random.Generator) -> Flips:
 
     Mirroring by a view costs nothing: the patch is copied into its batch anyway.
     """
-    chances = random.random(3) < recipe.flip_probability
+    chances = recipe.enabled & (random.random(3) < recipe.flip_probability)
     z, y, x = (
         slice(None, None, -1 if axis in recipe.flip_axes and chance else 1)
         for axis, chance in zip("zyx", chances, strict=True)

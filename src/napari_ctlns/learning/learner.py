@@ -38,7 +38,7 @@ class Learner:
         optimisation = recipe.optimisation
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optimisation.seed)
-            network = build_network(recipe.network)
+            network = build_network(recipe)
         if weights is not None:
             network.load_state_dict(weights)
         self.network = arithmetic.placed(network)

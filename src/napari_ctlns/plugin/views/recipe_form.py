@@ -31,6 +31,10 @@ _NAMES = {
 }
 
 
+_NOT_SHOWN = {"search"}
+"""For `ctlns tune`, not for one training."""
+
+
 class RecipeForm(QWidget):
     """Shows a recipe and takes changes; every field of it has a row.
 
@@ -156,5 +160,5 @@ def _fields_of(model: type[BaseModel], before: str) -> Iterator[tuple[str, Field
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _fields_of(kind, f"{before}{name}.")
-        else:
+        elif name not in _NOT_SHOWN:
             yield f"{before}{name}", info
