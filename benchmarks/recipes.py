@@ -1,0 +1,156 @@
+"""Every built-in recipe, made small, trained on phantoms and judged on others.
+
+    python benchmarks/recipes.py [--work FOLDER] [--only RECIPE ...] [--page docs/recipes_on_phantoms.md]
+
+Each recipe is prepared, trained and evaluated by the commands that anyone would use; the
+`--set` lines below are all that is changed. What is in FOLDER already is used again: phantoms,
+datasets, finished runs. CPU minutes are those of `ctlns train`, all threads together.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+SCANS = 30
+SEED = 11
+CPU_MINUTES = 10
+Summary = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe made small.
+
+    Attributes
+    ----------
+    recipe
+        A built-in one.
+    changes
+        What `--set` changes.
+    figures, floor
+        What it reached in words, what it was to reach.
+    meets
+        Whether it did.
+    """
+
+    recipe: str
+    changes: tuple[str, ...]
+    figures: Callable[[Summary], str]
+    floor: str
+    meets: Callable[[Summary], bool]
+
+    @property
+    def structure(self) -> str:
+        """Which masks of the phantoms it learns from."""
+        return "lungs" if self.recipe.startswith("lung-region") else "masks"
+
+
+def nodule_trial(recipe: str, *changes: str) -> Trial:
+    """Return one that is judged by the Dice of nodules, missed ones counting 0."""
+    return Trial(
+        recipe,
+        changes,
+        lambda s: f"mean Dice {s['nodule_dice']:.3f}",
+        "mean Dice 0.65",
+        lambda s: s["nodule_dice"] >= 0.65,
+    )
+
+
+def lung_trial(recipe: str, *changes: str) -> Trial:
+    """Return one that is judged by the Dice of the lungs."""
+    return Trial(
+        recipe,
+        changes,
+        lambda s: f"Dice {s['scan_dice']:.3f}",
+        "Dice 0.97",
+        lambda s: s["scan_dice"] >= 0.97,
+    )
+
+
+TRIALS = ()
+
+
+def main() -> None:
+    """Run what is not there yet; print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("recipes-on-phantoms"))
+    parser.add_argument("--only", nargs="*", help="these recipes alone")
+    parser.add_argument("--page", type=Path, help="a Markdown page to write the table to")
+    options = parser.parse_args()
+    work = options.work.absolute()
+    if not (work / "phantoms" / "nodules.csv").is_file():
+        ctlns("phantom", "--out", work / "phantoms", "--scans", SCANS, "--seed", SEED)
+    trials = [t for t in TRIALS if not options.only or t.recipe in options.only]
+    page = "\n".join(table([(trial, *judged(trial, work)) for trial in trials]))
+    print(page)
+    if options.page:
+        options.page.write_text(page + "\n", "utf-8")
+
+
+def judged(trial: Trial, work: Path) -> tuple[float, Summary]:
+    """Return the CPU minutes that a recipe trained, and what it reached on the test phantoms."""
+    out = work / trial.recipe
+    dataset, run, note = out / "dataset", out / "run", out / "trained.json"
+    sets = [word for change in trial.changes for word in ("--set", change)]
+    prepared = [*sets_of_preparation(trial.changes)]
+    if not (dataset / "dataset.json").is_file():
+        masks = work / "phantoms" / trial.structure
+        ctlns("prepare", work / "phantoms", "--masks", masks, "--out", dataset,
+              "--recipe", trial.recipe, *prepared)  # fmt: skip
+    if not note.is_file() or json.loads(note.read_text("utf-8"))["changes"] != list(trial.changes):
+        minutes = ctlns("train", dataset, "--recipe", trial.recipe, *sets, "--out", run)
+        ctlns("evaluate", run / "best", dataset, "--out", out / "evaluation")
+        values = {"changes": trial.changes, "cpu_minutes": minutes}
+        note.write_text(json.dumps(values), "utf-8")
+    summary = json.loads((out / "evaluation" / "summary.json").read_text("utf-8"))
+    return json.loads(note.read_text("utf-8"))["cpu_minutes"], summary
+
+
+def sets_of_preparation(changes: Sequence[str]) -> list[str]:
+    """Return the `--set` words that decide how scans are prepared."""
+    return [w for c in changes if c.startswith("preparation.") for w in ("--set", c)]
+
+
+def ctlns(*words: object) -> float:
+    """Run a command; return the CPU minutes it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "napari_ctlns", *map(str, words)]
+    print("$ ctlns", *map(str, words), file=sys.stderr, flush=True)
+    subprocess.run(command, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 60
+
+
+def table(rows: Sequence[tuple[Trial, float, Summary]]) -> list[str]:
+    """Return Markdown: a row for each recipe, then its `--set` line."""
+    scans = rows[0][2]["scans"] if rows else 0
+    lines = [
+        f"{SCANS} phantoms (`ctlns phantom --scans {SCANS} --seed {SEED}`), {scans} of them held out "
+        f"to test; {platform.machine()}, {os.cpu_count()} processors, {date.today()}.",
+        "",
+        "| recipe | CPU minutes | held-out phantoms | floor | |",
+        "|---|---|---|---|---|",
+    ]
+    for trial, minutes, summary in rows:
+        met = trial.meets(summary) and minutes <= CPU_MINUTES
+        lines.append(
+            f"| `{trial.recipe}` | {minutes:.1f} | {trial.figures(summary)} | {trial.floor} | "
+            f"{'met' if met else 'not met'} |"
+        )
+    for trial, _, _ in rows:
+        sets = " ".join(f"--set {change}" for change in trial.changes)
+        lines += ["", f"`{trial.recipe}`:", "", "```text", sets, "```"]
+    return lines
+
+
+if __name__ == "__main__":
+    main()
