@@ -12,13 +12,13 @@ from napari_ctlns.dataset.folder import (
     Unmatched,
     open_dataset,
     read_scan_folder,
-    same_spacing,
 )
 from napari_ctlns.dataset.layouts import look_into, subset_of
 from napari_ctlns.dataset.mask_folder import MaskFolder
 from napari_ctlns.dataset.patients import Patients
 from napari_ctlns.dataset.readers_contours import ReadersContours
-from napari_ctlns.dataset.split import places_of_subsets, read_splits
+from napari_ctlns.dataset.serving import same_preparation
+from napari_ctlns.dataset.split import places_of_subsets, read_splits, refuse_too_few
 from napari_ctlns.dataset.truths import AnnotatedTruth, Truth
 from napari_ctlns.errors import DatasetError
 from napari_ctlns.formats import ScanFile
@@ -64,6 +64,11 @@ def begin(spec: PrepareSpec) -> Work:
     there = (spec.out / name for name in _folders(spec.out))
     scans = {scan.scan_id: scan for scan in map(read_scan_folder, there)}
     places = _places(spec, source.scans, scans.values())
+    if spec.split_rule is not None:
+        # a scan is of one patient: there cannot be more of these
+        there_are = {(file.path, file.series) for file in source.scans}
+        there_are |= {(s.card.source.path, s.card.source.series) for s in scans.values()}
+        refuse_too_few(len(there_are), spec.split_rule)
     without = [file for file in source.scans if truth.why_not(file)]
     unknown = [Unmatched(what=str(file.path), why=truth.why_not(file)) for file in without]
     if spec.strict and unknown:
@@ -86,8 +91,9 @@ def _places(
     spec: PrepareSpec, files: Iterable[ScanFile], scans: Iterable[PreparedScan]
 ) -> dict[int, Split]:
     """Return what the subsets are for; refuse what else is refused when all is prepared."""
-    if spec.splits is not None and spec.test_subset is not None:
-        raise DatasetError("the split is given twice, by file and by subset; choose one")
+    given = (spec.splits, spec.test_subset, spec.split_rule)
+    if sum(way is not None for way in given) > 1:
+        raise DatasetError("the split is given twice; choose a file, the subsets or a rule")
     if spec.splits is not None:
         read_splits(spec.splits)
     if spec.test_subset is None:
@@ -105,10 +111,9 @@ def _card(spec: PrepareSpec) -> DatasetCard:
     if not (spec.out / DATASET_CARD).is_file():  # the first preparation did not come to its end
         return DatasetCard(preparation=preparation)
     card = open_dataset(spec.out).card
-    if not same_spacing(card.preparation, preparation):
+    if differs := same_preparation(card.preparation, preparation):
         raise DatasetError(
-            f"{spec.out} was prepared with spacing {card.preparation.spacing_mm}; "
-            "choose another folder for this recipe"
+            f"{spec.out} was prepared otherwise: {differs}; choose another folder for this recipe"
         )
     return card.model_copy(update={"preparation": preparation})
 
@@ -123,7 +128,12 @@ def _truth(spec: PrepareSpec, scans: Sequence[ScanFile]) -> Truth:
     if spec.structures and spec.masks is None:
         raise DatasetError("structures are chosen in masks only; give masks, or name no structures")
     if spec.masks is not None:
-        return MaskFolder(spec.masks, scans, spec.structures)
+        return MaskFolder(spec.masks, scans, spec.structures, spec.recipe.structure)
+    if spec.recipe.structure == "lung":
+        raise DatasetError(
+            f"annotations and contours mark nodules, and recipe {spec.recipe.name} learns lungs; "
+            "give masks of them, --masks DIR"
+        )
     if spec.lidc_xml is not None:
         return ReadersContours(spec.lidc_xml, scans, spec.lidc_share)
     assert spec.annotations is not None  # else the layout would have been refused

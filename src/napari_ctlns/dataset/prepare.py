@@ -17,12 +17,18 @@ from napari_ctlns.dataset.folder import (
 from napari_ctlns.dataset.layouts import subset_of
 from napari_ctlns.dataset.match import file_signature
 from napari_ctlns.dataset.revisions import add_scan, folder_name, replace_scan
-from napari_ctlns.dataset.split import split_by_share, split_by_subset, split_from_file
+from napari_ctlns.dataset.split import (
+    split_by_rule,
+    split_by_share,
+    split_by_subset,
+    split_from_file,
+)
 from napari_ctlns.dataset.truths import TrueMasks
 from napari_ctlns.dataset.unmatched import summary, warnings
 from napari_ctlns.errors import CtlnsError, DatasetError, OutputError, ScanError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
 from napari_ctlns.formats import ScanFile, read_scan
+from napari_ctlns.normalising import hu_statistics
 from napari_ctlns.resampling import prepared_hu
 from napari_ctlns.specs import PrepareSpec, Split
 from napari_ctlns.volume import Volume
@@ -130,6 +136,8 @@ def _prepare_one(work: Work, file: ScanFile) -> tuple[Sequence[str], Sequence[st
 
 def _write(work: Work, note: SourceNote, patient: str, prepared: Volume, true: TrueMasks) -> None:
     scan_id = prepared.scan_id
+    preparation = work.card.preparation
+    standardise = preparation.normalisation == "standardise"
     card = ScanCard(
         scan_id=scan_id,
         patient_id=patient or prepared.patient_id or scan_id,
@@ -139,6 +147,7 @@ def _write(work: Work, note: SourceNote, patient: str, prepared: Volume, true: T
         annotations=true.annotations,
         ratings=true.ratings,
         problems=true.problems,
+        statistics=hu_statistics(preparation, prepared.array) if standardise else None,
     )
     old = work.scans.get(scan_id)
     if old is None:
@@ -192,6 +201,7 @@ def _end(work: Work, stopped: bool) -> Iterator[Event]:
         update={
             "scans": tuple(sorted(scan.folder.name for scan in work.scans.values())),
             "split": dict(split),
+            "split_rule": work.spec.split_rule,
             "unmatched": (*work.unmatched, *unplaced),
         }
     )
@@ -219,8 +229,11 @@ def _split(work: Work, patients_of: Mapping[str, str]) -> Mapping[str, Split]:
     if work.places:
         subsets = {scan_id: scan.card.fold for scan_id, scan in work.scans.items()}
         return split_by_subset(subsets, patients_of, work.places)
-    seed = work.spec.recipe.optimisation.seed
-    return split_by_share(patients_of.values(), seed, work.card.split)
+    seed, rule = work.spec.recipe.optimisation.seed, work.spec.split_rule
+    if rule is None:
+        return split_by_share(patients_of.values(), seed, work.card.split)
+    known = work.card.split if work.card.split_rule == rule else {}
+    return split_by_rule(patients_of.values(), rule, seed, known)
 
 
 def _in_several_subsets(scans: Iterable[PreparedScan]) -> list[str]:
