@@ -24,9 +24,9 @@ from napari_ctlns.masks.components import label_components, mask_from_probabilit
 from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.recipe import Recipe
-from napari_ctlns.resampling import prepared_hu, resample_array
+from napari_ctlns.resampling import from_prepared, prepared_hu
 from napari_ctlns.specs import PredictSpec
-from napari_ctlns.volume import Geometry, Volume
+from napari_ctlns.volume import Volume
 
 LUNG_MARGIN_MM = 5
 """How far beyond the lungs nodules are looked for: those on the pleura lie there."""
@@ -141,7 +141,9 @@ def predict_volume(
     if probability is None:
         return None
     with seconds.measure("mask"):
-        on_scan = scan.probability(_on_grid(probability, grid, scan.geometry))
+        on_scan = scan.probability(
+            from_prepared(probability.astype(np.float32), scan.geometry, recipe.preparation)
+        )
         del probability
         inference = recipe.inference
         mask = mask_from_probability(on_scan, inference.threshold, inference.min_diameter_mm)
@@ -209,18 +211,6 @@ def _drop_what_is_outside(
     kept[0] = True
     if not kept.all():
         probability[~kept[labels]] = 0
-
-
-def _on_grid(
-    probability: npt.NDArray[np.float16], grid: Geometry, target: Geometry
-) -> npt.NDArray[np.float32]:
-    """Return a probability on a scan's grid; 0 on slices that were left out for the network."""
-    on_scan = resample_array(probability.astype(np.float32), grid, target)
-    # else resampling would let the first slice reach on a little
-    slices = np.array([[z, 0, 0] for z in range(target.shape[0])])
-    heights = grid.world_to_index(target.index_to_world(slices))[:, 0]
-    on_scan[heights < -0.5] = 0
-    return on_scan
 
 
 def _changed(recipe: Recipe, spec: PredictSpec) -> Recipe:
