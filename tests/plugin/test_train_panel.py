@@ -51,7 +51,7 @@ from napari_ctlns.specs import TrainSpec
 from napari_ctlns.volume import Volume
 
 T = TypeVar("T", bound=QWidget)
-LONG = 60_000
+LONG = 150_000
 STAND_IN = "no nodules to validate on: the training scans stand in"
 
 
@@ -127,7 +127,7 @@ class Hand:
             fold.expand()
 
     def wait_for(self, words: str) -> None:
-        self._qtbot.waitUntil(lambda: words in self.status, timeout=60_000)
+        self._qtbot.waitUntil(lambda: words in self.status, timeout=LONG)
 
     def write(self, key: str, text: str) -> None:
         widget = self.form.field(key).native
