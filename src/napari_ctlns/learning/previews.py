@@ -23,7 +23,7 @@ _LEAST_VIEW = 48
 _VIEW = 2.5
 """How much wider than the nodule the view is: it is small in patches that are whole slices."""
 _TRUTH_ALPHA = 0.6
-_TILE_PX, _GAP_PX, _TITLE_PX, _FONT_PX = 224, 4, 28, 18
+_TILE_PX, _GAP_PX, _TITLE_PX, _FONT_PX = 224, 4, 34, 23
 
 _Plane = npt.NDArray[np.float32]
 _Picture = npt.NDArray[np.uint8]
