@@ -166,6 +166,13 @@ class EvaluateSpec(_Spec):
     device: Device = "auto"
 
 
+class EstimateSpec(_Spec):
+    """Say what memory training by a recipe would need on a device."""
+
+    recipe: Recipe
+    device: Device = "auto"
+
+
 class PatchesSpec(_Spec):
     """Draw the first patches of an epoch, as training will see them, into a PNG."""
 
