@@ -10,10 +10,8 @@ from napari_ctlns.dataset import prepare
 from napari_ctlns.errors import DatasetError, ModelError
 from napari_ctlns.evaluation import evaluate as evaluate_module
 from napari_ctlns.evaluation.evaluate import evaluate
-from napari_ctlns.evaluation.scores import ScanScores, summary
 from napari_ctlns.events import Finished, Progress, Saved, Started, ThreadControl, Uncontrolled
 from napari_ctlns.inference.model import read_card
-from napari_ctlns.metrics import FalsePositive, NoduleMatch, NoduleMatches
 from napari_ctlns.specs import EvaluateSpec, PrepareSpec
 
 from ..inference.models import brightness_model  # noqa: TID252
@@ -139,36 +137,8 @@ def test_what_cannot_be_evaluated_is_said(model, dataset, tmp_path):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate_module, "read_card", lambda _: other)
-        with pytest.raises(DatasetError, match=r"the model wants 0\.8 mm"):
+        with pytest.raises(
+            DatasetError, match=r"does not serve this model: spacing_mm .* prepare it"
+        ):
             run()
     assert not (tmp_path / "report").exists()
-
-
-def _scores(nodules, false):
-    matches = NoduleMatches(
-        tuple(
-            NoduleMatch(i + 1, d, dice, s is not None, s) for i, (d, dice, s) in enumerate(nodules)
-        ),
-        tuple(FalsePositive(i, s) for i, s in enumerate(false)),
-    )
-    return ScanScores("s", "p", 0.5, 0.4, 100, 60, matches, 2.0)
-
-
-def test_the_summary_counts_by_hand():
-    scans = [
-        _scores([(10, 0.8, 0.9), (30, 0.6, 0.5), (4, 0.0, None)], [0.7, 0.6, 0.4]),
-        _scores([(6, 0.4, 0.65)], [0.8]),
-    ]
-    result = summary(scans)
-    assert result["nodules"] == 4
-    assert result["nodules_5_to_25_mm"] == 2
-    assert result["nodule_dice"] == 0.45
-    assert result["nodule_dice_5_to_25_mm"] == 0.6
-    assert result["found_fraction"] == 0.75
-    assert result["false_positives_per_scan"] == 2
-    # at most 2 false alarms in 2 scans: scores from 0.65 on, 2 of 4 nodules
-    assert result["sensitivity_at_1_fp"] == 0.5
-    assert result["sensitivity_at_2_fp"] == 0.75
-    assert result["sensitivity_at_2_fp_5_to_25_mm"] == 1
-    assert result["nodule_voxel_accuracy"] == 0.6
-    assert json.loads(json.dumps(summary([_scores([], [])])))["nodule_dice"] is None
