@@ -5,12 +5,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from typer.testing import CliRunner
 
+from napari_ctlns.cli import app
 from napari_ctlns.dataset import prepare
-from napari_ctlns.errors import DatasetError, ModelError
+from napari_ctlns.errors import DatasetError, ModelError, OutputError
 from napari_ctlns.evaluation import evaluate as evaluate_module
 from napari_ctlns.evaluation.evaluate import evaluate
-from napari_ctlns.events import Finished, Progress, Saved, Started, ThreadControl, Uncontrolled
+from napari_ctlns.events import (
+    Finished,
+    Log,
+    Progress,
+    Saved,
+    Started,
+    ThreadControl,
+    Uncontrolled,
+)
+from napari_ctlns.formats.candidates import read_candidates
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.specs import EvaluateSpec, PrepareSpec
 
@@ -101,8 +112,74 @@ def test_every_file_that_is_announced_is_there(model, dataset, tmp_path):
     assert scans.loc["a", ["nodules", "found", "false_positives"]].tolist() == [3, 2, 1]
     assert scans.loc["b", "dice"] > 0.9
     (text,) = spec.out.glob("evaluation-*.txt")
-    assert "nodule_dice" in text.read_text("utf-8")
+    assert "mean Dice of nodules: 0.7" in text.read_text("utf-8")
     assert [e.done for e in events if isinstance(e, Progress)] == [0, 1, 2]
+
+
+def test_false_alarms_are_written_as_candidates_to_learn_from(model, dataset, tmp_path):
+    spec = EvaluateSpec(model=model, dataset=dataset, out=tmp_path / "report")
+    result = list(evaluate(spec, Uncontrolled()))[-1].result
+    (false,) = read_candidates(spec.out / "false_positives.csv")
+    assert false.scan_id == "a"
+    assert false.centre == pytest.approx((38, 10, 24), abs=0.5)  # x, y, z
+    assert 0.5 <= false.probability <= 1
+    assert result["component_precision"] == 0.75
+    assert result["component_recall"] == result["found_fraction"] == 0.75
+
+
+def test_numbers_have_intervals_and_scans_a_loss(model, dataset, tmp_path):
+    spec = EvaluateSpec(model=model, dataset=dataset, out=tmp_path / "report")
+    result = list(evaluate(spec, Uncontrolled()))[-1].result
+    for name in ("nodule_dice", "scan_iou", "scan_loss", "scan_surface_dice", "found_fraction"):
+        low, high = result[f"{name}_ci"]
+        assert low <= result[name] <= high
+    scans = pd.read_csv(spec.out / "scans.csv").set_index("scan_id")
+    assert 0 < scans.loc["b", "loss"] < scans.loc["a", "loss"]  # a has a miss and a false alarm
+    assert scans.loc["b", "hausdorff95_mm"] <= 1
+    nodules = pd.read_csv(spec.out / "nodules.csv").set_index(["scan_id", "label"])
+    missed = nodules.loc[~nodules["found"]]
+    assert missed["surface_dice"].tolist() == [0]
+    assert missed["hausdorff95_mm"].isna().all()
+    assert (nodules.loc[nodules["found"], "surface_dice"] > 0.9).all()
+
+
+def test_lungs_are_looked_for_everywhere(model, dataset, tmp_path, monkeypatch):
+    card = read_card(model)
+    of_lungs = card.model_copy(update={"recipe": card.recipe.with_changes({"structure": "lung"})})
+    monkeypatch.setattr(evaluate_module, "read_card", lambda _: of_lungs)
+    spec = EvaluateSpec(model=model, dataset=dataset, out=tmp_path / "report")
+    events = list(evaluate(spec, Uncontrolled()))
+    assert not [e for e in events if isinstance(e, Log)]  # no words about lungs not found
+    result = events[-1].result
+    assert result["scan_dice"] > 0.5
+    assert "nodule_dice" not in result
+    names = sorted(p.name for p in spec.out.iterdir())
+    assert names[1:] == ["overlays", "scans.csv", "summary.json"]
+    assert len(list((spec.out / "overlays").iterdir())) == 2
+    scans = pd.read_csv(spec.out / "scans.csv")
+    assert scans["dice"].mean() == pytest.approx(result["scan_dice"], abs=1e-4)
+    assert "found" not in scans
+
+
+def test_a_full_place_is_said_and_nothing_is_half_written(model, dataset, tmp_path):
+    (tmp_path / "report").write_text("in the way", "utf-8")
+    spec = EvaluateSpec(model=model, dataset=dataset, out=tmp_path / "report")
+    with pytest.raises(OutputError, match="cannot write"):
+        list(evaluate(spec, Uncontrolled()))
+    assert [p.name for p in tmp_path.iterdir()] == ["report"]
+
+
+def test_the_command_prints_one_object_or_words(model, dataset, tmp_path):
+    arguments = ["evaluate", str(model), str(dataset), "--out", str(tmp_path / "report")]
+    answer = CliRunner().invoke(app, [*arguments, "--json"])
+    result = json.loads(answer.stdout)
+    assert len(result["nodule_dice_ci"]) == 2
+    written = json.loads((tmp_path / "report" / "summary.json").read_text("utf-8"))
+    assert result["nodule_dice"] == written["nodule_dice"]
+    words = CliRunner().invoke(app, arguments).stdout
+    low, high = result["nodule_dice_ci"]
+    assert f"{result['nodule_dice']} ({low} to {high})" in words
+    assert "_ci" not in words
 
 
 def test_a_report_without_a_place_lies_beside_the_model(model, dataset):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from napari_ctlns.atomic import atomic_path, write_text
 from napari_ctlns.dataset import Dataset, PreparedScan, open_dataset, same_preparation
 from napari_ctlns.errors import DatasetError
-from napari_ctlns.evaluation.overlays import Place, close_ups_png, planes_png
+from napari_ctlns.evaluation.overlays import CLOSE_UP_MM, Place, close_ups_png, planes_png
 from napari_ctlns.evaluation.scan_loss import scan_loss
 from napari_ctlns.evaluation.scores import ScanScores, score_scan
 from napari_ctlns.evaluation.summary import (
@@ -31,7 +32,7 @@ from napari_ctlns.masks.components import mask_from_probability
 from napari_ctlns.metrics import NoduleMatch, match_nodules
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import EvaluateSpec, Split
-from napari_ctlns.volume import Geometry, Volume
+from napari_ctlns.volume import Volume
 
 _NODULES_SHOWN = 4
 _FALSE_SHOWN = 2
@@ -155,7 +156,7 @@ def overlay_of(predicted: Predicted) -> bytes | None:
     true, found, geometry = scan.mask(), predicted.mask.array, scan.geometry
     title = f"{scan.scan_id}: Dice {predicted.scores.voxels.dice:.2f}"
     if matches is None:
-        return planes_png(scan.hu(), geometry, true, found, _middle(true, geometry), title)
+        return planes_png(scan.hu(), geometry, true, found, _fullest_planes(true), title)
     centres = {nodule.label: nodule.centre for nodule in scan.nodules}
     largest = sorted(matches.nodules, key=lambda n: -n.diameter_mm)[:_NODULES_SHOWN]
     likeliest = sorted(matches.false_positives, key=lambda f: -f.score)[:_FALSE_SHOWN]
@@ -163,7 +164,10 @@ def overlay_of(predicted: Predicted) -> bytes | None:
     for false in likeliest:
         z, y, x = (int(n) for n in np.rint(geometry.world_to_index(false.centre)))
         places.append(Place((z, y, x), f"false, score {false.score:.2f}"))
-    return close_ups_png(scan.hu(), geometry, true, found, places, title) if places else None
+    if not places:
+        return None
+    title = f"{title}; pieces {CLOSE_UP_MM:.0f} mm wide"
+    return close_ups_png(scan.hu(), geometry, true, found, places, title)
 
 
 def _title(nodule: NoduleMatch) -> str:
@@ -171,14 +175,12 @@ def _title(nodule: NoduleMatch) -> str:
     return f"{nodule.diameter_mm:.1f} mm, {found}"
 
 
-def _middle(mask: npt.NDArray[np.generic], geometry: Geometry) -> tuple[int, int, int]:
-    """Return the middle (z, y, x) of what a mask marks; of the grid where it is empty."""
-    middle = []
-    for axis, length in enumerate(geometry.shape):
-        others = tuple(k for k in range(3) if k != axis)
-        marked = np.flatnonzero((mask != 0).any(axis=others))
-        middle.append(int(marked[len(marked) // 2]) if len(marked) else length // 2)
-    return middle[0], middle[1], middle[2]
+def _fullest_planes(mask: npt.NDArray[Any]) -> tuple[int, int, int]:
+    """Return the plane along (z, y, x) in which most voxels are marked; the middle in none."""
+    inside = mask != 0
+    counts = [np.count_nonzero(inside, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
+    z, y, x = (int(c.argmax()) if c.any() else len(c) // 2 for c in counts)
+    return z, y, x
 
 
 def _scans(dataset: Dataset, split: Split, recipe: Recipe) -> list[PreparedScan]:

@@ -26,6 +26,11 @@ _FOOT_INCHES = 0.28
 _GAP_INCHES = 0.05
 _PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
 
+_Dashes = tuple[float, tuple[float, ...] | None]
+_TRUE_DASHES: _Dashes = (0, None)
+_PREDICTED_DASHES: _Dashes = (0, (2, 1.5))
+"""Through the gaps the truth is seen where both agree."""
+
 _Array = npt.NDArray[Any]
 
 
@@ -158,8 +163,8 @@ def _sheet(title: str, views: Sequence[_View]) -> bytes:
             if row:
                 ax.set_title(view.title, color="white", fontsize=8, pad=3)
             else:
-                _outline(ax, view.true, TRUE_COLOUR, 1.6)
-                _outline(ax, view.predicted, PREDICTED_COLOUR, 1.1)
+                _outline(ax, view.true, TRUE_COLOUR, _TRUE_DASHES)
+                _outline(ax, view.predicted, PREDICTED_COLOUR, _PREDICTED_DASHES)
         left += view_width + _GAP_INCHES
     figure.text(0.5, 1 - 0.06 / height, title, color="white", fontsize=9, ha="center", va="top")
     _legend(figure)
@@ -170,20 +175,22 @@ def _draw(ax: Axes, view: _View) -> None:
     low, high = LUNG_WINDOW_HU
     ax.imshow(view.hu, cmap="gray", vmin=low, vmax=high, aspect=view.pixel_mm[0] / view.pixel_mm[1])
     ax.set_axis_off()
+    ax.set_autoscale_on(False)  # an outline at the edge moves nothing
 
 
-def _outline(ax: Axes, mask: _Array | None, colour: str, width: float) -> None:
+def _outline(ax: Axes, mask: _Array | None, colour: str, dashes: _Dashes) -> None:
     if mask is None or not mask.any():
         return
     rows, columns = mask.shape
     # a frame of background closes outlines at the edge of the piece
     part = np.pad(mask.astype(float), 1)
     x, y = np.arange(-1, columns + 1), np.arange(-1, rows + 1)
-    ax.contour(x, y, part, levels=[0.5], colors=[colour], linewidths=[width])
+    ax.contour(x, y, part, levels=[0.5], colors=[colour], linewidths=[1.5], linestyles=[dashes])
 
 
 def _legend(figure: Figure) -> None:
-    lines = [Line2D([], [], color=c, linewidth=2) for c in (TRUE_COLOUR, PREDICTED_COLOUR)]
+    kinds = ((TRUE_COLOUR, _TRUE_DASHES), (PREDICTED_COLOUR, _PREDICTED_DASHES))
+    lines = [Line2D([], [], color=c, linewidth=2, linestyle=dashes) for c, dashes in kinds]
     figure.legend(
         lines,
         ["truth", "prediction"],

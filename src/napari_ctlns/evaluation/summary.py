@@ -106,6 +106,7 @@ def _scan_row(scan: ScanScores) -> dict[str, Any]:
             "found": sum(n.match.found for n in scan.nodules),
             "false_positives": len(scan.matches.false_positives),
             "mean_nodule_dice": _empty(_quotient(_over(n.match.dice for n in scan.nodules))),
+            "nodule_voxel_accuracy": _empty(voxels.sensitivity),
         }
     return row | {
         "dice": voxels.dice,
@@ -114,7 +115,6 @@ def _scan_row(scan: ScanScores) -> dict[str, Any]:
         "accuracy": voxels.accuracy,
         "sensitivity": _empty(voxels.sensitivity),
         "precision": _empty(voxels.precision),
-        "nodule_voxel_accuracy": _empty(voxels.sensitivity),
         "hausdorff95_mm": _empty(surface.hausdorff95_mm),
         "surface_dice": surface.surface_dice,
         "loss": _empty(scan.loss),
