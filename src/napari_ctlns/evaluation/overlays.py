@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,8 @@ _FOOT_INCHES = 0.28
 _GAP_INCHES = 0.05
 _PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
 
-_Dashes = tuple[float, tuple[float, ...] | None]
-_TRUE_DASHES: _Dashes = (0, None)
+_Dashes = Literal["solid"] | tuple[float, tuple[float, ...]]
+_TRUE_DASHES: _Dashes = "solid"
 _PREDICTED_DASHES: _Dashes = (0, (2, 1.5))
 """Through the gaps the truth is seen where both agree."""
 

@@ -148,7 +148,7 @@ def match_nodules(
     false = np.flatnonzero(~(hitting_any | overlap.any(axis=0)))
     return NoduleMatches(
         nodules=tuple(matches),
-        false_positives=tuple(_false(components, values, geometry, n) for n in false),
+        false_positives=tuple(_false(components, values, geometry, int(n)) for n in false),
         components=len(components.labels),
         hitting=int(np.count_nonzero(hitting_any)),
     )
