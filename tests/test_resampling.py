@@ -140,7 +140,7 @@ def test_slices_are_counted_on_the_prepared_grid():
 
 
 def test_a_scan_with_no_slice_left_is_refused():
-    with pytest.raises(ScanError, match="9 slices of 2.5 mm .* first 9"):
+    with pytest.raises(ScanError, match=r"9 slices of 2\.5 mm .* first 9"):
         prepared_geometry(THICK, Preparation(spacing_mm="native", drop_first_slices=9))
 
 
