@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+import torch
 from typer.testing import CliRunner
 
 from napari_ctlns.cli import app
@@ -22,7 +23,9 @@ from napari_ctlns.events import (
     Uncontrolled,
 )
 from napari_ctlns.formats.candidates import read_candidates
-from napari_ctlns.inference.model import read_card
+from napari_ctlns.inference.model import ModelCard, read_card, save_model
+from napari_ctlns.networks import build_network
+from napari_ctlns.recipe import Loss, Network, Patches, Recipe
 from napari_ctlns.specs import EvaluateSpec, PrepareSpec
 
 from ..inference.models import brightness_model  # noqa: TID252
@@ -141,6 +144,29 @@ def test_numbers_have_intervals_and_scans_a_loss(model, dataset, tmp_path):
     assert missed["surface_dice"].tolist() == [0]
     assert missed["hausdorff95_mm"].isna().all()
     assert (nodules.loc[nodules["found"], "surface_dice"] > 0.9).all()
+
+
+def test_a_network_of_slices_that_finds_nothing_has_no_precision(dataset, tmp_path):
+    recipe = Recipe(
+        name="slices",
+        patches=Patches(size=(3, 32, 32)),
+        network=Network(dimensions=2, channels=(4, 8)),
+        loss=Loss(name="tversky"),
+    )
+    network = build_network(recipe)
+    with torch.no_grad():
+        for weights in (list(network.parameters()))[-2:]:  # of its last layer, and its bias
+            weights[:] = -9 if weights.ndim == 1 else 0
+    save_model(tmp_path / "best", network.eval(), ModelCard(recipe=recipe))
+    spec = EvaluateSpec(model=tmp_path / "best", dataset=dataset, out=tmp_path / "report")
+    result = list(evaluate(spec, Uncontrolled()))[-1].result
+    assert (result["scans"], result["found_fraction"], result["scan_dice"]) == (2, 0, 0)
+    for name in ("component_precision", "scan_precision", "nodule_hausdorff95_mm"):
+        assert result[name] is result[f"{name}_ci"] is None
+    assert result["scan_loss"] > 0.9
+    assert read_candidates(spec.out / "false_positives.csv") == ()
+    scans = pd.read_csv(spec.out / "scans.csv")
+    assert scans["precision"].isna().all()
 
 
 def test_lungs_are_looked_for_everywhere(model, dataset, tmp_path, monkeypatch):

@@ -125,9 +125,7 @@ def predict_scan(
     seconds = Seconds()
     volume = scan.volume()
     of_lungs = recipe.structure == "lung"
-    windows = predict_prepared(
-        volume, engine, recipe, whole=of_lungs, control=control, seconds=seconds
-    )
+    windows = predict_prepared(volume, engine, recipe, control=control, seconds=seconds)
     probability = yield from _without_progress(windows)
     if probability is None:
         return None
