@@ -10,11 +10,17 @@ from napari_ctlns.evaluation.summary import Summary, nodule_table, scan_table
 from napari_ctlns.metrics.bootstrap import CONFIDENCE, RESAMPLES
 
 _INTERVAL = "_ci"
-_NODULE_HEADLINE = ("nodule_dice", "found_fraction", "false_positives_per_scan")
+_NODULE_HEADLINE = (
+    "nodule_dice",
+    "found_fraction",
+    "component_precision",
+    "false_positives_per_scan",
+)
 _LUNG_HEADLINE = ("scan_dice", "scan_iou", "scan_hausdorff95_mm")
 _WORDS = {
     "nodule_dice": "mean Dice of nodules",
     "found_fraction": "share of nodules found",
+    "component_precision": "share of components that hit a nodule",
     "false_positives_per_scan": "false positives a scan",
     "scan_dice": "mean Dice (DSC) of scans",
     "scan_iou": "mean IoU of scans",
