@@ -28,9 +28,10 @@ def spheres(*rows):
 
 
 def scan(found=(), missed=0, false=()):
-    nodules = [NoduleMatch(i, 8.0, 0.8, True, s) for i, s in enumerate(found, 1)]
-    nodules += [NoduleMatch(i, 8.0, 0.0, False, None) for i in range(100, 100 + missed)]
-    return NoduleMatches(tuple(nodules), tuple(FalsePositive(1, s) for s in false))
+    nodules = [NoduleMatch(i, 8.0, 0.8, True, s, (i,)) for i, s in enumerate(found, 1)]
+    nodules += [NoduleMatch(i, 8.0, 0.0, False, None, ()) for i in range(100, 100 + missed)]
+    alarms = tuple(FalsePositive(1, s, (0.0, 0.0, 0.0)) for s in false)
+    return NoduleMatches(tuple(nodules), alarms, len(found) + len(false), len(found))
 
 
 def test_a_hit_a_miss_and_a_false_alarm():
@@ -42,7 +43,11 @@ def test_a_hit_a_miss_and_a_false_alarm():
     assert hit.dice == pytest.approx(dice(predicted == 1, true == 1))
     assert hit.diameter_mm == pytest.approx(10, abs=0.3)
     assert (miss.label, miss.dice, miss.found, miss.score) == (2, 0.0, False, None)
-    assert matches.false_positives == (FalsePositive(2, 0.4),)
+    assert (hit.components, miss.components) == ((1,), ())
+    (false,) = matches.false_positives
+    assert (false.label, false.score) == (2, 0.4)
+    assert false.centre == pytest.approx(GEOMETRY.index_to_world((20, 20, 40)), abs=0.5)
+    assert (matches.components, matches.hitting) == (2, 1)
 
 
 def test_pieces_of_one_nodule_count_together():
@@ -53,7 +58,9 @@ def test_pieces_of_one_nodule_count_together():
     matches = match_nodules(predicted, true, GEOMETRY)
     assert matches.nodules[0].dice == pytest.approx(dice(predicted, true))
     assert matches.nodules[0].found
+    assert matches.nodules[0].components == (1, 2)
     assert matches.false_positives == ()
+    assert matches.components == 2
 
 
 def test_a_component_over_two_nodules_is_the_one_it_overlaps_more():
@@ -72,7 +79,9 @@ def test_a_component_that_overlaps_without_hitting_counts_as_neither():
     matches = match_nodules(predicted, true, GEOMETRY)
     assert not matches.nodules[0].found
     assert matches.nodules[0].dice > 0
+    assert matches.nodules[0].components == (1,)
     assert matches.false_positives == ()
+    assert (matches.components, matches.hitting) == (1, 0)
 
 
 def test_a_centroid_exactly_at_the_radius_does_not_hit():
@@ -116,12 +125,13 @@ def test_labels_with_gaps_keep_their_names():
     predicted = spheres(((8, 20, 20), 10), ((20, 40, 40), 7)) * 4
     matches = match_nodules(predicted, true, GEOMETRY, scores=np.arange(8) / 8)
     assert (matches.nodules[0].label, matches.nodules[0].score) == (300, 3 / 8)
-    assert matches.false_positives == (FalsePositive(8, 7 / 8),)
+    assert matches.nodules[0].components == (4,)
+    assert [(f.label, f.score) for f in matches.false_positives] == [(8, 7 / 8)]
 
 
 def test_nothing_predicted_and_nothing_true():
     empty, some = np.zeros(GEOMETRY.shape, np.uint8), spheres(((8, 20, 20), 10))
-    assert match_nodules(empty, empty, GEOMETRY) == NoduleMatches((), ())
+    assert match_nodules(empty, empty, GEOMETRY) == NoduleMatches((), (), 0, 0)
     assert match_nodules(empty, some, GEOMETRY).nodules[0].dice == 0
     assert len(match_nodules(some, empty, GEOMETRY).false_positives) == 1
 

@@ -188,7 +188,12 @@ def evaluate(
         device=device.value,
     )
     result = run_job(lambda control: start_job(JOBS["evaluate"], spec, control))
-    (print_json if json else print_table)(result)
+    if json:
+        print_json(result)
+    else:
+        from napari_ctlns.evaluation.text import with_intervals
+
+        print_table(with_intervals(result))
 
 
 def predict(

@@ -4,14 +4,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from napari_ctlns.atomic import write_text
 from napari_ctlns.dataset import PreparedScan, open_dataset
-from napari_ctlns.evaluation.scores import ScanScores, nodule_table, score_scan, summary
+from napari_ctlns.evaluation.evaluate import scans_of_split
+from napari_ctlns.evaluation.scores import ScanScores, score_scan
+from napari_ctlns.evaluation.summary import nodule_table, summary
 from napari_ctlns.events import Control, Event, Finished, Progress, Saved, Started
 from napari_ctlns.masks.baseline import round_components
 from napari_ctlns.masks.lungs import lung_mask
+from napari_ctlns.metrics import match_nodules
 from napari_ctlns.specs import Split
 
 
@@ -29,10 +30,10 @@ def evaluate_baseline(dataset: Path, split: Split, out: Path, control: Control) 
     Raises
     ------
     DatasetError
-        If the folder is no dataset.
+        If the folder is no dataset, or has no such scans.
     """
     yield Started(title="Find nodules by threshold and roundness, for comparison")
-    scans = open_dataset(dataset).scans(split)
+    scans = scans_of_split(open_dataset(dataset), split)
     scores: list[ScanScores] = []
     for done, scan in enumerate(scans):
         yield Progress(done=done, total=len(scans), unit="scan")
@@ -45,7 +46,7 @@ def evaluate_baseline(dataset: Path, split: Split, out: Path, control: Control) 
     result = summary(scores)
     write_text(out / "baseline.json", json.dumps(result, indent=1) + "\n")
     yield Saved(path=out / "baseline.json", kind="report")
-    table: pd.DataFrame = nodule_table(scores)
+    table = nodule_table(scores)
     write_text(out / "baseline-nodules.csv", table.to_csv(index=False, lineterminator="\n"))
     yield Saved(path=out / "baseline-nodules.csv", kind="report")
     yield Finished(result=result)
@@ -54,4 +55,5 @@ def evaluate_baseline(dataset: Path, split: Split, out: Path, control: Control) 
 def _scored(scan: PreparedScan) -> ScanScores:
     volume = scan.volume()
     labels, roundness = round_components(volume, lung_mask(volume))
-    return score_scan(volume.mask(labels), scan.mask(), scores=roundness)
+    matches = match_nodules(labels, scan.mask(), scan.geometry, scores=roundness)
+    return score_scan(volume.mask(labels), scan.mask(), matches)

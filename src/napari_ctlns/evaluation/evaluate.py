@@ -10,28 +10,32 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.atomic import atomic_path, write_text
-from napari_ctlns.dataset import Dataset, PreparedScan, open_dataset
+from napari_ctlns.dataset import Dataset, PreparedScan, open_dataset, same_preparation
 from napari_ctlns.errors import DatasetError
-from napari_ctlns.evaluation.pictures import Place, overlay_png
-from napari_ctlns.evaluation.scores import (
-    ScanScores,
+from napari_ctlns.evaluation.overlays import CLOSE_UP_MM, Place, close_ups_png, planes_png
+from napari_ctlns.evaluation.scan_loss import scan_loss
+from napari_ctlns.evaluation.scores import ScanScores, score_scan
+from napari_ctlns.evaluation.summary import (
+    Summary,
+    false_positive_table,
     nodule_table,
     scan_table,
-    score_scan,
     summary,
 )
+from napari_ctlns.evaluation.text import report_text
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
 from napari_ctlns.findings import now
 from napari_ctlns.inference.engines import Engine, prepare_engine
 from napari_ctlns.inference.model import ModelCard, read_card
 from napari_ctlns.inference.predict import Seconds, predict_prepared
 from napari_ctlns.masks.components import mask_from_probability
-from napari_ctlns.metrics import NoduleMatch
+from napari_ctlns.metrics import NoduleMatch, match_nodules
 from napari_ctlns.recipe import Recipe
-from napari_ctlns.specs import EvaluateSpec
+from napari_ctlns.specs import EvaluateSpec, Split
 from napari_ctlns.volume import Volume
 
 _NODULES_SHOWN = 4
+_FALSE_SHOWN = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +51,16 @@ class Predicted:
 def evaluate(spec: EvaluateSpec, control: Control) -> Iterator[Event]:
     """Compare what a model finds with what is true, for every scan of a split.
 
-    Writes ``evaluation-<time>.txt``, ``summary.json``, ``scans.csv``,
-    ``nodules.csv`` and ``overlays/<scan>.png`` into ``spec.out``, or else into a new
-    folder ``evaluation-<time>`` beside the model.
+    Writes ``evaluation-<time>.txt``, ``summary.json``, ``scans.csv`` and
+    ``overlays/<scan>.png`` into ``spec.out``, or else into a new folder
+    ``evaluation-<time>`` beside the model; and, unless the model looks for lungs,
+    ``nodules.csv`` and ``false_positives.csv``, in the columns of LUNA16's candidates.
+    Lungs are looked for in whole scans and compared without matching nodules.
 
     Yields
     ------
     Event
-        `Finished` has the summary (`scores.summary`), ``engine`` and ``out``. When
+        `Finished` has the summary (`summary.summary`), ``engine`` and ``out``. When
         stopped only overlays are written.
 
     Raises
@@ -64,7 +70,7 @@ def evaluate(spec: EvaluateSpec, control: Control) -> Iterator[Event]:
     """
     yield Started(title=f"Evaluate {spec.model.name} on {spec.dataset.name}, {spec.split}")
     card = read_card(spec.model)
-    scans = _scans(open_dataset(spec.dataset), spec, card.recipe)
+    scans = _scans(open_dataset(spec.dataset), spec.split, card.recipe)
     time = f"{now().astimezone():%Y%m%d-%H%M%S}"
     out = spec.out or spec.model.absolute().parent / f"evaluation-{time}"
     engine = prepare_engine(spec.model, device=spec.device)
@@ -78,16 +84,30 @@ def evaluate(spec: EvaluateSpec, control: Control) -> Iterator[Event]:
             yield Finished(stopped=True)
             return
         scores.append(found.scores)
-        if found.scores.matches.nodules:
+        if picture := overlay_of(found):
             path = out / "overlays" / f"{scan.folder.name}.png"
             with atomic_path(path) as temporary:
-                temporary.write_bytes(overlay_of(found))
+                temporary.write_bytes(picture)
             yield Saved(path=path, kind="picture")
     yield Progress(done=len(scans), total=len(scans), unit="scan")
-    result: dict[str, Any] = {**summary(scores), "engine": engine.name}
+    result: Summary = {**summary(scores), "engine": engine.name}
     for path in _write(out, time, spec, card, scores, result):
         yield Saved(path=path, kind="report")
     yield Finished(result={**result, "out": str(out)})
+
+
+def scans_of_split(dataset: Dataset, split: Split) -> list[PreparedScan]:
+    """Return the scans of a split.
+
+    Raises
+    ------
+    DatasetError
+        If there are none.
+    """
+    scans = dataset.scans(split)
+    if not scans:
+        raise DatasetError(f"{dataset.path} has no {split} scans; choose another split")
+    return scans
 
 
 def predict_scan(
@@ -104,6 +124,7 @@ def predict_scan(
     """
     seconds = Seconds()
     volume = scan.volume()
+    of_lungs = recipe.structure == "lung"
     windows = predict_prepared(volume, engine, recipe, control=control, seconds=seconds)
     probability = yield from _without_progress(windows)
     if probability is None:
@@ -113,17 +134,38 @@ def predict_scan(
         mask = mask_from_probability(
             volume.probability(probability), inference.threshold, inference.min_diameter_mm
         )
-    scores = score_scan(mask, scan.mask(), probability, round(sum(seconds.values()), 3))
+    true = scan.mask()
+    scores = score_scan(
+        mask,
+        true,
+        None if of_lungs else match_nodules(mask.array, true, scan.geometry, probability),
+        loss=scan_loss(recipe.loss, probability, true),
+        seconds=round(sum(seconds.values()), 3),
+    )
     return Predicted(scan, mask, probability, scores)
 
 
-def overlay_of(predicted: Predicted) -> bytes:
-    """Draw a scan's largest nodules with both outlines; PNG."""
-    scan = predicted.scan
+def overlay_of(predicted: Predicted) -> bytes | None:
+    """Draw a scan's largest nodules and likeliest false alarms, or its lungs; PNG.
+
+    None where there is nothing to show.
+    """
+    scan, matches = predicted.scan, predicted.scores.matches
+    true, found, geometry = scan.mask(), predicted.mask.array, scan.geometry
+    title = f"{scan.scan_id}: Dice {predicted.scores.voxels.dice:.2f}"
+    if matches is None:
+        return planes_png(scan.hu(), geometry, true, found, _fullest_planes(true), title)
     centres = {nodule.label: nodule.centre for nodule in scan.nodules}
-    largest = sorted(predicted.scores.matches.nodules, key=lambda n: -n.diameter_mm)
-    places = [Place(centres[n.label], _title(n)) for n in largest[:_NODULES_SHOWN]]
-    return overlay_png(scan.hu(), scan.geometry, scan.mask(), predicted.mask.array, places)
+    largest = sorted(matches.nodules, key=lambda n: -n.diameter_mm)[:_NODULES_SHOWN]
+    likeliest = sorted(matches.false_positives, key=lambda f: -f.score)[:_FALSE_SHOWN]
+    places = [Place(centres[n.label], _title(n)) for n in largest]
+    for false in likeliest:
+        z, y, x = (int(n) for n in np.rint(geometry.world_to_index(false.centre)))
+        places.append(Place((z, y, x), f"false, score {false.score:.2f}"))
+    if not places:
+        return None
+    title = f"{title}; pieces {CLOSE_UP_MM:.0f} mm wide"
+    return close_ups_png(scan.hu(), geometry, true, found, places, title)
 
 
 def _title(nodule: NoduleMatch) -> str:
@@ -131,17 +173,22 @@ def _title(nodule: NoduleMatch) -> str:
     return f"{nodule.diameter_mm:.1f} mm, {found}"
 
 
-def _scans(dataset: Dataset, spec: EvaluateSpec, recipe: Recipe) -> list[PreparedScan]:
+def _fullest_planes(mask: npt.NDArray[Any]) -> tuple[int, int, int]:
+    """Return the plane along (z, y, x) in which most voxels are marked; the middle in none."""
+    inside = mask != 0
+    counts = [np.count_nonzero(inside, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
+    z, y, x = (int(c.argmax()) if c.any() else len(c) // 2 for c in counts)
+    return z, y, x
+
+
+def _scans(dataset: Dataset, split: Split, recipe: Recipe) -> list[PreparedScan]:
     """Return the scans to look at, having checked that the model fits them."""
-    if dataset.preparation.spacing_mm != recipe.preparation.spacing_mm:
+    if differs := same_preparation(dataset.preparation, recipe.preparation):
         raise DatasetError(
-            f"{spec.dataset} has spacing {dataset.preparation.spacing_mm} mm, the model wants "
-            f"{recipe.preparation.spacing_mm} mm; prepare it with the model's recipe"
+            f"{dataset.path} does not serve this model: {differs}; "
+            "prepare it with the model's recipe"
         )
-    scans = dataset.scans(spec.split)
-    if not scans:
-        raise DatasetError(f"{spec.dataset} has no {spec.split} scans; choose another split")
-    return scans
+    return scans_of_split(dataset, split)
 
 
 def _without_progress(
@@ -162,24 +209,21 @@ def _write(
     spec: EvaluateSpec,
     card: ModelCard,
     scores: Sequence[ScanScores],
-    result: dict[str, Any],
+    result: Summary,
 ) -> list[Path]:
     """Write the tables and the text; return their paths."""
-    scans, nodules = scan_table(scores), nodule_table(scores)
-    lines = [
+    heading = [
         f"{spec.model} (recipe {card.recipe.name}, made {card.created:%Y-%m-%d %H:%M})",
         f"against {spec.dataset}, split {spec.split}, at {time}",
-        "",
-        *(f"{name:32} {'-' if value is None else value}" for name, value in result.items()),
-        "",
-        scans.drop(columns="patient_id").to_string(index=False, float_format="%.3f"),
-        "",
     ]
+    tables = {"scans.csv": scan_table(scores)}
+    if card.recipe.structure == "nodule":
+        tables["nodules.csv"] = nodule_table(scores)
+        tables["false_positives.csv"] = false_positive_table(scores)
     texts = {
-        "scans.csv": scans.to_csv(index=False, lineterminator="\n"),
-        "nodules.csv": nodules.to_csv(index=False, lineterminator="\n"),
+        **{name: t.to_csv(index=False, lineterminator="\n") for name, t in tables.items()},
         "summary.json": json.dumps(result, indent=1) + "\n",
-        f"evaluation-{time}.txt": "\n".join(lines),
+        f"evaluation-{time}.txt": report_text(heading, scores, result),
     }
     for name, text in texts.items():
         write_text(out / name, text)

@@ -1,19 +1,40 @@
-"""What a model found, scan by scan and nodule by nodule, in numbers."""
+"""How a prediction compares with the truth, scan by scan and nodule by nodule."""
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+from scipy import ndimage
 
-from napari_ctlns.metrics import NoduleMatches, dice, iou, match_nodules, sensitivity_at
-from napari_ctlns.volume import Volume
+from napari_ctlns.metrics import (
+    NoduleMatch,
+    NoduleMatches,
+    SurfaceAgreement,
+    VoxelCounts,
+    count_voxels,
+    surface_agreement,
+)
+from napari_ctlns.volume import Geometry, Volume
 
-USUAL_SIZES_MM = (5.0, 25.0)
-"""Nodules smaller are hardly ever acted on, larger ones are masses or nearly so."""
+TOLERANCE_MM = 1.0
+"""Up to this distance surfaces agree, for surface Dice."""
+
+_Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class NoduleScores:
+    """How a true nodule compares with its components (`NoduleMatch.components`).
+
+    Without any its Dice, IoU, sensitivity and surface Dice are 0; its precision and its
+    distance are None.
+    """
+
+    match: NoduleMatch
+    voxels: VoxelCounts
+    surface: SurfaceAgreement
 
 
 @dataclass(frozen=True)
@@ -22,30 +43,34 @@ class ScanScores:
 
     Attributes
     ----------
-    dice, iou
-        Of all nodules together; 1 if there are none and none were found.
-    true_voxels, right_voxels
-        Of all nodules, and those of them that were found.
+    voxels, surface
+        Of all nodules together, or of the lungs.
+    loss
+        The recipe's (`scan_loss`); None where there is no probability.
     matches
-        Nodule by nodule, and the false alarms.
+        Which nodules were found, and the false alarms; None where masks mark lungs.
+    nodules
+        How well, in the order of ``matches.nodules``.
+    seconds
+        How long the prediction took.
     """
 
     scan_id: str
     patient_id: str
-    dice: float
-    iou: float
-    true_voxels: int
-    right_voxels: int
-    matches: NoduleMatches
+    voxels: VoxelCounts
+    surface: SurfaceAgreement
+    loss: float | None = None
+    matches: NoduleMatches | None = None
+    nodules: tuple[NoduleScores, ...] = ()
     seconds: float = 0.0
 
 
 def score_scan(
     predicted: Volume,
     true: npt.NDArray[Any],
-    probability: npt.NDArray[Any] | None = None,
+    matches: NoduleMatches | None = None,
+    loss: float | None = None,
     seconds: float = 0.0,
-    scores: npt.ArrayLike | None = None,
 ) -> ScanScores:
     """Compare a predicted mask with the true one on the same grid.
 
@@ -55,106 +80,46 @@ def score_scan(
         One label per component.
     true
         (z, y, x), one label per nodule.
-    probability
-        Gives each component its score, for sensitivity at a number of false alarms.
-    seconds
-        How long the prediction took.
-    scores
-        Instead of ``probability``: the scores of labels 1, 2, ...
+    matches
+        What `match_nodules` says of both; None: they mark lungs.
+    loss, seconds
+        To be told with the scores.
     """
-    mask = predicted.array
+    mask, geometry = predicted.array, predicted.geometry
     return ScanScores(
         scan_id=predicted.scan_id,
         patient_id=predicted.patient_id,
-        dice=dice(mask, true),
-        iou=iou(mask, true),
-        true_voxels=int(np.count_nonzero(true)),
-        right_voxels=int(np.count_nonzero((mask != 0) & (true != 0))),
-        matches=match_nodules(mask, true, predicted.geometry, probability, scores),
+        voxels=count_voxels(mask, true),
+        surface=surface_agreement(mask, true, geometry.spacing, TOLERANCE_MM),
+        loss=loss,
+        matches=matches,
+        nodules=tuple(_nodule_scores(matches.nodules, mask, true, geometry)) if matches else (),
         seconds=seconds,
     )
 
 
-def scan_table(scans: Sequence[ScanScores]) -> pd.DataFrame:
-    """Return a row per scan."""
-    columns = (
-        *("scan_id", "patient_id", "nodules", "found", "false_positives", "mean_nodule_dice"),
-        *("dice", "iou", "nodule_voxel_accuracy", "seconds"),
-    )
-    rows = [
-        (
-            s.scan_id,
-            s.patient_id,
-            len(s.matches.nodules),
-            sum(n.found for n in s.matches.nodules),
-            len(s.matches.false_positives),
-            _mean(n.dice for n in s.matches.nodules),
-            s.dice,
-            s.iou,
-            s.right_voxels / s.true_voxels if s.true_voxels else math.nan,
-            s.seconds,
+def _nodule_scores(
+    matches: Sequence[NoduleMatch],
+    predicted: npt.NDArray[Any],
+    true: npt.NDArray[Any],
+    geometry: Geometry,
+) -> Iterator[NoduleScores]:
+    """Compare each nodule with its components, in the box that holds both."""
+    of_true, of_predicted = ndimage.find_objects(true), ndimage.find_objects(predicted)
+    for match in matches:
+        boxes = [of_true[match.label - 1], *(of_predicted[n - 1] for n in match.components)]
+        box = _around(boxes)
+        own, nodule = np.isin(predicted[box], match.components), true[box] == match.label
+        yield NoduleScores(
+            match=match,
+            voxels=count_voxels(own, nodule),
+            surface=surface_agreement(own, nodule, geometry.spacing, TOLERANCE_MM),
         )
-        for s in scans
-    ]
-    return pd.DataFrame(rows, columns=list(columns))
 
 
-def nodule_table(scans: Sequence[ScanScores]) -> pd.DataFrame:
-    """Return a row per true nodule; ``score`` is empty for the missed."""
-    columns = ("scan_id", "label", "diameter_mm", "found", "dice", "score")
-    rows = [
-        (s.scan_id, n.label, n.diameter_mm, n.found, n.dice, n.score)
-        for s in scans
-        for n in s.matches.nodules
-    ]
-    return pd.DataFrame(rows, columns=list(columns)).astype({"score": float})
-
-
-def summary(scans: Sequence[ScanScores]) -> dict[str, float | int | None]:
-    """Return the numbers to compare models by; None where there is nothing to measure.
-
-    Returns
-    -------
-    dict
-        ``nodule_dice``: mean over nodules, missed ones counting 0. ``found_fraction``
-        and ``false_positives_per_scan``: at the operating threshold.
-        ``sensitivity_at_N_fp``: share of nodules found when components count only from
-        that score on which leaves N false positives a scan (Setio et al. 2017).
-        ``nodule_voxel_accuracy``: share of all nodule voxels found. ``..._5_to_25_mm``:
-        of nodules of that equivalent diameter alone.
-    """
-    matches = [s.matches for s in scans]
-    usual = [of_usual_sizes(m) for m in matches]
-    true_voxels = sum(s.true_voxels for s in scans)
-    values = {
-        "nodule_dice": _mean(n.dice for m in matches for n in m.nodules),
-        "nodule_dice_5_to_25_mm": _mean(n.dice for m in usual for n in m.nodules),
-        "found_fraction": _mean(n.found for m in matches for n in m.nodules),
-        "false_positives_per_scan": _mean(len(m.false_positives) for m in matches),
-        **{f"sensitivity_at_{n}_fp": sensitivity_at(matches, n) for n in (1, 2, 4)},
-        "sensitivity_at_2_fp_5_to_25_mm": sensitivity_at(usual, 2),
-        "nodule_voxel_accuracy": (
-            sum(s.right_voxels for s in scans) / true_voxels if true_voxels else math.nan
-        ),
-        "scan_dice": _mean(s.dice for s in scans),
-        "scan_iou": _mean(s.iou for s in scans),
-        "seconds_per_scan": _mean(s.seconds for s in scans),
-    }
-    return {
-        "scans": len(scans),
-        "nodules": sum(len(m.nodules) for m in matches),
-        "nodules_5_to_25_mm": sum(len(m.nodules) for m in usual),
-        **{name: None if math.isnan(v) else round(v, 4) for name, v in values.items()},
-    }
-
-
-def of_usual_sizes(matches: NoduleMatches) -> NoduleMatches:
-    """Return the matches without nodules below 5 or above 25 mm."""
-    low, high = USUAL_SIZES_MM
-    kept = tuple(n for n in matches.nodules if low <= n.diameter_mm <= high)
-    return replace(matches, nodules=kept)
-
-
-def _mean(values: Iterable[float]) -> float:
-    listed = list(values)
-    return float(np.mean(listed)) if listed else math.nan
+def _around(boxes: Sequence[_Box]) -> _Box:
+    """Return the smallest box that holds all of them."""
+    return tuple(
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*boxes, strict=True)
+    )

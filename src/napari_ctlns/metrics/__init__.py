@@ -1,5 +1,6 @@
 """How well a mask agrees with the truth: overlap, surfaces, nodules found."""
 
+from napari_ctlns.metrics.bootstrap import bootstrap_intervals
 from napari_ctlns.metrics.nodules import (
     FalsePositive,
     FrocCurve,
@@ -9,10 +10,12 @@ from napari_ctlns.metrics.nodules import (
     match_nodules,
     sensitivity_at,
 )
-from napari_ctlns.metrics.overlap import compare_masks, dice, iou
+from napari_ctlns.metrics.overlap import VoxelCounts, compare_masks, count_voxels, dice, iou
 from napari_ctlns.metrics.surface import (
+    SurfaceAgreement,
     average_surface_distance_mm,
     hausdorff95_mm,
+    surface_agreement,
     surface_dice,
 )
 
@@ -21,13 +24,18 @@ __all__ = [
     "FrocCurve",
     "NoduleMatch",
     "NoduleMatches",
+    "SurfaceAgreement",
+    "VoxelCounts",
     "average_surface_distance_mm",
+    "bootstrap_intervals",
     "compare_masks",
+    "count_voxels",
     "dice",
     "froc_curve",
     "hausdorff95_mm",
     "iou",
     "match_nodules",
     "sensitivity_at",
+    "surface_agreement",
     "surface_dice",
 ]

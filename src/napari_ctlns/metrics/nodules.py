@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.masks.components import IntArray, Parts, equivalent_diameter_mm, parts_of
-from napari_ctlns.volume import FloatArray, Geometry
+from napari_ctlns.volume import FloatArray, Geometry, Triple
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class NoduleMatch:
         Whether a component hits it.
     score
         The highest score of the components that hit it; None if none does.
+    components
+        The labels of its components.
     """
 
     label: int
@@ -35,22 +37,46 @@ class NoduleMatch:
     dice: float
     found: bool
     score: float | None
+    components: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class FalsePositive:
-    """A component that neither hits nor overlaps a nodule: its label and score."""
+    """A component that neither hits nor overlaps a nodule.
+
+    Attributes
+    ----------
+    label, score
+        Of the component.
+    centre
+        The mean of its voxels, LPS millimetres (x, y, z).
+    """
 
     label: int
     score: float
+    centre: Triple
 
 
 @dataclass(frozen=True)
 class NoduleMatches:
-    """The true nodules of one scan, and the false alarms."""
+    """The true nodules of one scan, and what was found.
+
+    Attributes
+    ----------
+    nodules
+        What became of each.
+    false_positives
+        The false alarms.
+    components
+        How many components were found in all.
+    hitting
+        How many of them hit a nodule; some neither hit one nor are false.
+    """
 
     nodules: tuple[NoduleMatch, ...]
     false_positives: tuple[FalsePositive, ...]
+    components: int
+    hitting: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +141,17 @@ def match_nodules(
                 dice=float(2 * common / total),
                 found=bool(len(hitting)),
                 score=float(hitting.max()) if len(hitting) else None,
+                components=tuple(int(n) for n in components.labels[own]),
             )
         )
-    alarms = ~(hits.any(axis=0) | overlap.any(axis=0))
-    false = zip(components.labels[alarms], values[alarms], strict=True)
-    return NoduleMatches(tuple(matches), tuple(FalsePositive(int(n), float(v)) for n, v in false))
+    hitting_any = hits.any(axis=0)
+    false = np.flatnonzero(~(hitting_any | overlap.any(axis=0)))
+    return NoduleMatches(
+        nodules=tuple(matches),
+        false_positives=tuple(_false(components, values, geometry, int(n)) for n in false),
+        components=len(components.labels),
+        hitting=int(np.count_nonzero(hitting_any)),
+    )
 
 
 def froc_curve(scans: Sequence[NoduleMatches]) -> FrocCurve:
@@ -161,6 +193,11 @@ def sensitivity_at(scans: Sequence[NoduleMatches], false_positives_per_scan: flo
     curve = froc_curve(scans)
     allowed = curve.false_positives_per_scan <= false_positives_per_scan
     return float(curve.sensitivity[allowed].max())
+
+
+def _false(components: Parts, values: FloatArray, geometry: Geometry, n: int) -> FalsePositive:
+    x, y, z = (float(c) for c in geometry.index_to_world(components.centroids[n]))
+    return FalsePositive(int(components.labels[n]), float(values[n]), (x, y, z))
 
 
 def _scores(

@@ -2,9 +2,12 @@
 
 The surface of a mask is its voxels that have a face towards the outside (or towards
 the edge of the array); distances run between voxel centres, in millimetres. These
-are the conventions of MONAI and of most challenges, so that numbers compare.
+are the conventions of MONAI and of most challenges, so that numbers compare. The
+surface Dice counts such voxels, each as one, as MONAI's does unless it is told to
+weigh them by area.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,37 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from napari_ctlns.volume import FloatArray, Triple
+
+
+@dataclass(frozen=True)
+class SurfaceAgreement:
+    """How two surfaces agree: as `hausdorff95_mm` and `surface_dice` tell."""
+
+    hausdorff95_mm: float | None
+    surface_dice: float
+
+
+def surface_agreement(
+    a: npt.NDArray[Any], b: npt.NDArray[Any], spacing: Triple, tolerance_mm: float
+) -> SurfaceAgreement:
+    """Return both measures of two surfaces, for the distances of one.
+
+    Parameters
+    ----------
+    a, b
+        Masks (z, y, x) of one shape; every value but 0 counts as inside.
+    spacing
+        Millimetres between voxels along (z, y, x).
+    tolerance_mm
+        Distance up to which the surfaces agree.
+    """
+    distances = _surface_distances(a, b, spacing)
+    if distances is None:
+        return SurfaceAgreement(None, float(not np.any(a) and not np.any(b)))
+    return SurfaceAgreement(
+        hausdorff95_mm=float(max(np.percentile(directed, 95) for directed in distances)),
+        surface_dice=float((np.concatenate(distances) <= tolerance_mm).mean()),
+    )
 
 
 def hausdorff95_mm(a: npt.NDArray[Any], b: npt.NDArray[Any], spacing: Triple) -> float | None:
@@ -29,10 +63,7 @@ def hausdorff95_mm(a: npt.NDArray[Any], b: npt.NDArray[Any], spacing: Triple) ->
     float or None
         The greater of the two directed 95th percentiles, mm; None if a mask is empty.
     """
-    distances = _surface_distances(a, b, spacing)
-    if distances is None:
-        return None
-    return float(max(np.percentile(directed, 95) for directed in distances))
+    return surface_agreement(a, b, spacing, 0.0).hausdorff95_mm
 
 
 def average_surface_distance_mm(
@@ -78,10 +109,7 @@ def surface_dice(
     float
         0 to 1; 1 if both masks are empty, 0 if only one is.
     """
-    distances = _surface_distances(a, b, spacing)
-    if distances is None:
-        return float(not np.any(a) and not np.any(b))
-    return float((np.concatenate(distances) <= tolerance_mm).mean())
+    return surface_agreement(a, b, spacing, tolerance_mm).surface_dice
 
 
 def _surface_distances(
@@ -95,8 +123,8 @@ def _surface_distances(
         return None
     # trees of the surface points: as exact as a distance transform, and their cost
     # follows the surfaces, not the box that holds two nodules far apart
-    to_b, _ = cKDTree(of_b).query(of_a)
-    to_a, _ = cKDTree(of_a).query(of_b)
+    to_b, _ = cKDTree(of_b).query(of_a, workers=-1)
+    to_a, _ = cKDTree(of_a).query(of_b, workers=-1)
     return to_b, to_a
 
 
