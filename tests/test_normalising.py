@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_ctlns.normalising import scaling_of
+from napari_ctlns.normalising import HuStatistics, hu_statistics, scaling_of, standardised
 from napari_ctlns.recipe import Preparation
 
 SCAN = np.random.default_rng(1).integers(-1024, 1500, (7, 9, 11)).astype(np.int16)
@@ -30,3 +30,13 @@ def test_a_scan_of_one_value_stays_finite() -> None:
     recipe = Preparation(normalisation="standardise")
     flat = np.full((2, 3, 4), -700, np.int16)
     assert np.abs(scaling_of(recipe, flat).applied(flat)).max() < 1e-3
+
+
+def test_statistics_are_those_of_numpy_and_survive_json() -> None:
+    recipe = Preparation(normalisation="standardise", clip_hu=(-900.5, 399.5))
+    statistics = hu_statistics(recipe, SCAN)
+    clipped = np.clip(SCAN, -900, 399).astype(float)
+    assert statistics.mean == pytest.approx(clipped.mean())
+    assert statistics.deviation == pytest.approx(clipped.std())
+    again = HuStatistics.model_validate_json(statistics.model_dump_json())
+    assert standardised(again) == scaling_of(recipe, SCAN)

@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 
+from napari_ctlns.errors import ScanError
 from napari_ctlns.recipe import Preparation
 from napari_ctlns.resampling import (
+    from_prepared,
     from_sitk_geometry,
     prepared_geometry,
     prepared_hu,
@@ -89,3 +94,117 @@ def test_native_spacing_keeps_the_grid_and_forgets_the_source_order():
     grid = prepared_geometry(flipped, Preparation(spacing_mm="native"))
     assert grid.same_grid(flipped)
     assert grid.source_flips == (False, False, False)
+
+
+THICK = Geometry((9, 20, 24), (2.5, 0.7, 0.9), (-10.0, 5.0, 30.0))
+
+
+@pytest.mark.parametrize("spacing", ["native", 1.25, (1.0, 3.0, 3.0)])
+@pytest.mark.parametrize("size", [(10, 6), (31, 24)])
+def test_resized_slices_cover_what_the_scan_does(spacing, size):
+    grid = prepared_geometry(THICK, Preparation(spacing_mm=spacing, slice_size=size))
+    assert grid.shape[1:] == size
+    assert grid.size_mm[1:] == pytest.approx(THICK.size_mm[1:], abs=1e-9)
+    first, last = ([-0.5] * 3, np.array(THICK.shape) - 0.5)
+    corner = np.array(grid.shape) - 0.5
+    assert grid.index_to_world(first) == pytest.approx(THICK.index_to_world(first), abs=1e-9)
+    x, y, _ = THICK.index_to_world(last)
+    assert grid.index_to_world(corner)[:2] == pytest.approx((x, y), abs=1e-9)
+
+
+def test_halved_slices_are_means_of_four_pixels():
+    array = np.random.default_rng(2).integers(-900, 300, (3, 8, 12)).astype(np.int16)
+    scan = Volume(array, Geometry(array.shape, (2.0, 0.7, 0.7)))
+    hu, grid = prepared_hu(scan, Preparation(spacing_mm="native", slice_size=(4, 6)))
+    means = array.reshape(3, 4, 2, 6, 2).mean(axis=(2, 4))
+    assert grid.spacing == pytest.approx((2.0, 1.4, 1.4))
+    assert np.abs(hu - means).max() <= 0.5  # rounded
+
+
+def test_first_slices_are_left_out_at_the_feet():
+    array = np.random.default_rng(3).integers(-900, 300, (9, 6, 5)).astype(np.int16)
+    heads_first = Geometry(array.shape, (2.5, 1, 1), direction=((1, 0, 0), (0, 1, 0), (0, 0, -1)))
+    geometry = heads_first.oriented()
+    scan = Volume(geometry.from_source(array), geometry)
+    hu, grid = prepared_hu(scan, Preparation(spacing_mm="native", drop_first_slices=4))
+    np.testing.assert_array_equal(hu, array[::-1][4:])
+    # the lowest slice of the patient that is left: the fifth from below
+    assert grid.origin[2] == pytest.approx(-8 * 2.5 + 4 * 2.5)
+
+
+def test_slices_are_counted_on_the_prepared_grid():
+    grid = prepared_geometry(THICK, Preparation(spacing_mm=1.0, drop_first_slices=5))
+    assert grid.shape[0] == 22 - 5
+    lowest = grid.index_to_world((-0.5, 0, 0))[2]
+    assert lowest == pytest.approx(THICK.index_to_world((-0.5, 0, 0))[2] + 5)
+
+
+def test_a_scan_with_no_slice_left_is_refused():
+    with pytest.raises(ScanError, match=r"9 slices of 2\.5 mm .* first 9"):
+        prepared_geometry(THICK, Preparation(spacing_mm="native", drop_first_slices=9))
+
+
+def test_smoothing_clips_first_and_is_measured_in_millimetres():
+    array = np.full((11, 21, 31), -800, np.int16)
+    array[5, 10, 15] = 3000
+    scan = Volume(array, Geometry(array.shape, (2.0, 1.0, 0.5)))
+    preparation = Preparation(spacing_mm="native", clip_hu=(-1000, 400), smoothing_mm=1.0)
+    hu, grid = prepared_hu(scan, preparation)
+    assert hu.dtype == np.int16
+    itk = sitk.SmoothingRecursiveGaussian(to_sitk(np.clip(array, -1000, 400) * 1.0, grid), 1.0)
+    # ITK's is recursive and takes the kernel's continuous shape: alike, not the same
+    assert np.abs(hu - sitk.GetArrayFromImage(itk)).max() < 0.03 * 1200
+    expected = ndimage.gaussian_filter(np.clip(array, -1000, 400).astype(float), (0.5, 1, 2))
+    assert np.abs(hu - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        Preparation(spacing_mm="native", drop_first_slices=3),
+        Preparation(spacing_mm="native", drop_first_slices=3, slice_size=(16, 12)),
+        Preparation(spacing_mm=1.0, drop_first_slices=6),
+        Preparation(spacing_mm=1.5),
+    ],
+)
+def test_what_is_found_comes_back_to_its_place(preparation):
+    grid = prepared_geometry(THICK, preparation)
+    found = np.zeros(grid.shape, np.float32)
+    found[:4, 4:8, 3:7] = 1
+    back = from_prepared(found, THICK, preparation)
+    assert back.shape == THICK.shape
+    # ITK's own word on where each voxel lies; zeros around the prepared grid
+    around = np.pad(found, 2)
+    image = to_sitk(around, grid.cropped((-2, -2, -2), around.shape))
+    reference = to_sitk(np.zeros(THICK.shape, np.float32), THICK)
+    oracle = sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform()))
+    inside = np.s_[:, 1:-1, 1:-1]  # at the outer faces the nearest value counts
+    assert oracle.max() > 0.5
+    top = None if preparation.drop_first_slices else 1  # nothing is left out: its face is outer
+    np.testing.assert_allclose(back[inside][top:-1], oracle[inside][top:-1], atol=1e-5)
+    labels = from_prepared((found > 0).astype(np.uint8), THICK, preparation, "nearest")
+    centres = grid.world_to_index(THICK.index_to_world(np.argwhere(labels)))
+    assert labels.any()
+    assert (found[tuple(np.clip(np.rint(centres - 1e-6), 0, None).astype(int).T)] == 1).all()
+
+
+@given(
+    st.tuples(*[st.integers(3, 12)] * 3),
+    st.tuples(*[st.floats(0.4, 3)] * 3),
+    st.sampled_from(["native", 0.8, 2.0]),
+    st.one_of(st.none(), st.tuples(st.integers(2, 20), st.integers(2, 20))),
+    st.integers(0, 2),
+)
+def test_every_preparation_goes_there_and_back(shape, spacing, wanted, size, dropped):
+    geometry = Geometry(shape, spacing, (3.0, -7.0, 11.0))
+    preparation = Preparation(spacing_mm=wanted, slice_size=size, drop_first_slices=dropped)
+    try:
+        grid = prepared_geometry(geometry, preparation)
+    except ScanError:
+        return
+    back = from_prepared(np.ones(grid.shape, np.float32), geometry, preparation)
+    bottom = grid.index_to_world((-0.5, 0, 0))[2]
+    kept = geometry.index_to_world(np.argwhere(np.ones(shape)))[:, 2].reshape(shape)
+    # all of the scan but what was left out, and half a slice at its edge
+    assert (back[kept > bottom + grid.spacing[0]] > 0.99).all()
+    assert (back[kept < bottom - grid.spacing[0]] < 0.01).all()

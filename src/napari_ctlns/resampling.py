@@ -6,9 +6,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+from scipy import ndimage
 
+from napari_ctlns.errors import ScanError
 from napari_ctlns.recipe import Preparation
-from napari_ctlns.volume import Geometry, Triple, Volume, direction_rows
+from napari_ctlns.volume import AIR_HU, Geometry, Triple, Volume, direction_rows
 
 Interpolation = Literal["linear", "nearest"]
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
@@ -64,6 +66,8 @@ def resample_array(
     # SimpleITK knows no booleans
     known = padded.astype(np.uint8) if array.dtype == np.bool_ else padded
     image = to_sitk(known, geometry.cropped((-1, -1, -1), padded.shape))
+    # ITK cuts off what is between two whole numbers; they are rounded here instead
+    between = interpolation == "linear" and np.issubdtype(known.dtype, np.integer)
     resampled = sitk.Resample(
         image,
         target.shape[::-1],
@@ -73,9 +77,10 @@ def resample_array(
         target.spacing[::-1],
         [v for row in target.direction for v in row],
         float(outside),
-        image.GetPixelID(),
+        sitk.sitkFloat32 if between else image.GetPixelID(),
     )
-    return sitk.GetArrayFromImage(resampled).astype(array.dtype, copy=False)
+    values = sitk.GetArrayFromImage(resampled)
+    return (np.rint(values, out=values) if between else values).astype(array.dtype, copy=False)
 
 
 def placed(
@@ -93,22 +98,89 @@ def placed(
 
 
 def prepared_geometry(geometry: Geometry, preparation: Preparation) -> Geometry:
-    """Return the grid on which a recipe wants a scan."""
-    wanted = preparation.spacing_mm
-    if wanted == "native":
-        return replace(geometry, source_axes=(0, 1, 2), source_flips=(False,) * 3)
-    spacing: Triple = (wanted,) * 3 if isinstance(wanted, float) else wanted
-    grid = geometry.resampled(spacing)
-    return replace(grid, source_axes=(0, 1, 2), source_flips=(False, False, False))
+    """Return the grid on which a recipe wants a scan.
+
+    Resized slices cover exactly what the scan's own do. Slices are left out at the
+    feet's end: the first ones of a scan whose axes run along LPS.
+
+    Raises
+    ------
+    ScanError
+        If no slice is left.
+    """
+    grid = geometry.resampled(_wanted_spacing(geometry, preparation))
+    grid = replace(grid, source_axes=(0, 1, 2), source_flips=(False, False, False))
+    dropped, (z, y, x) = preparation.drop_first_slices, grid.shape
+    if dropped >= z:
+        raise ScanError(
+            f"the scan has {z} slices of {grid.spacing[0]:g} mm and the recipe leaves out the "
+            f"first {dropped}; lower preparation.drop_first_slices"
+        )
+    return grid.cropped((dropped, 0, 0), (z - dropped, y, x)) if dropped else grid
 
 
 def prepared_hu(volume: Volume, preparation: Preparation) -> tuple[npt.NDArray[np.int16], Geometry]:
     """Return a CT as a recipe wants it: HU, int16, on the recipe's grid.
 
-    Values below -1024 (padding, out of field) count as -1024; nothing else is clipped.
+    Values below -1024 (padding, out of field) count as -1024. Nothing else is clipped,
+    unless the recipe smooths: then HU are clipped to its range first, so that neither
+    metal nor the air around the patient spreads.
+
+    Raises
+    ------
+    ScanError
+        As `prepared_geometry`.
     """
     target = prepared_geometry(volume.geometry, preparation)
     hu = volume.hu()
     if hu.dtype != np.int16:
-        hu = np.rint(np.clip(hu, -1024, 32767)).astype(np.int16)
-    return resample_array(hu, volume.geometry, target, outside=-1024), target
+        hu = np.rint(np.clip(hu, AIR_HU, 32767)).astype(np.int16)
+    prepared = resample_array(hu, volume.geometry, target, outside=AIR_HU)
+    if preparation.smoothing_mm:
+        prepared = _smoothed(prepared, target.spacing, preparation)
+    return prepared, target
+
+
+def from_prepared(
+    array: npt.NDArray[Any],
+    geometry: Geometry,
+    preparation: Preparation,
+    interpolation: Interpolation = "linear",
+) -> npt.NDArray[Any]:
+    """Carry what was found on a prepared grid back onto the scan's own.
+
+    Parameters
+    ----------
+    array
+        Voxels (z, y, x) on ``prepared_geometry(geometry, preparation)``.
+    geometry
+        The scan's own grid.
+    preparation
+        How the scan was prepared. In slices that it left out nothing was found: 0.
+    """
+    dropped = preparation.drop_first_slices
+    # back in their places first: else the nearest slice would count for what is beyond it
+    whole = np.pad(array, ((dropped, 0), (0, 0), (0, 0))) if dropped else array
+    grid = prepared_geometry(geometry, preparation.model_copy(update={"drop_first_slices": 0}))
+    return resample_array(whole, grid, geometry, interpolation)
+
+
+def _wanted_spacing(geometry: Geometry, preparation: Preparation) -> Triple:
+    wanted = preparation.spacing_mm
+    z, y, x = geometry.spacing
+    if isinstance(wanted, tuple):
+        z, y, x = wanted
+    elif wanted != "native":
+        z, y, x = (wanted,) * 3
+    if preparation.slice_size is not None:
+        y, x = (mm / n for mm, n in zip(geometry.size_mm[1:], preparation.slice_size, strict=True))
+    return z, y, x
+
+
+def _smoothed(
+    hu: npt.NDArray[np.int16], spacing: Triple, preparation: Preparation
+) -> npt.NDArray[np.int16]:
+    clipped = np.clip(hu, *preparation.clip_hu).astype(np.float32)
+    sigma = [preparation.smoothing_mm / s for s in spacing]
+    ndimage.gaussian_filter(clipped, sigma, output=clipped, mode="nearest")
+    return np.rint(clipped, out=clipped).astype(np.int16)

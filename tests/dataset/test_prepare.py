@@ -296,7 +296,7 @@ def test_folders_that_are_no_place_for_it(
     spec = spec_of(cohort)
     run(spec)
     coarse = recipe.with_changes({"preparation.spacing_mm": 2.0})
-    with pytest.raises(DatasetError, match="prepared with spacing"):
+    with pytest.raises(DatasetError, match=r"spacing_mm is 1\.0, not 2\.0"):
         run(spec_of(cohort, recipe=coarse))
     # one number and three equal ones are the same spacing
     same = recipe.with_changes({"preparation.spacing_mm": (1.0, 1.0, 1.0)})

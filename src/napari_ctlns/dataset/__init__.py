@@ -3,5 +3,15 @@
 from napari_ctlns.dataset.folder import Dataset, PreparedScan, open_dataset
 from napari_ctlns.dataset.prepare import prepare
 from napari_ctlns.dataset.revisions import choose_mask
+from napari_ctlns.dataset.serving import dataset_fingerprint, same_preparation, scan_scaling
 
-__all__ = ["Dataset", "PreparedScan", "choose_mask", "open_dataset", "prepare"]
+__all__ = [
+    "Dataset",
+    "PreparedScan",
+    "choose_mask",
+    "dataset_fingerprint",
+    "open_dataset",
+    "prepare",
+    "same_preparation",
+    "scan_scaling",
+]

@@ -12,12 +12,12 @@ from napari_ctlns.dataset.folder import (
     Unmatched,
     open_dataset,
     read_scan_folder,
-    same_spacing,
 )
 from napari_ctlns.dataset.layouts import look_into, subset_of
 from napari_ctlns.dataset.mask_folder import MaskFolder
 from napari_ctlns.dataset.patients import Patients
 from napari_ctlns.dataset.readers_contours import ReadersContours
+from napari_ctlns.dataset.serving import same_preparation
 from napari_ctlns.dataset.split import places_of_subsets, read_splits
 from napari_ctlns.dataset.truths import AnnotatedTruth, Truth
 from napari_ctlns.errors import DatasetError
@@ -105,10 +105,9 @@ def _card(spec: PrepareSpec) -> DatasetCard:
     if not (spec.out / DATASET_CARD).is_file():  # the first preparation did not come to its end
         return DatasetCard(preparation=preparation)
     card = open_dataset(spec.out).card
-    if not same_spacing(card.preparation, preparation):
+    if differs := same_preparation(card.preparation, preparation):
         raise DatasetError(
-            f"{spec.out} was prepared with spacing {card.preparation.spacing_mm}; "
-            "choose another folder for this recipe"
+            f"{spec.out} was prepared otherwise: {differs}; choose another folder for this recipe"
         )
     return card.model_copy(update={"preparation": preparation})
 
@@ -123,7 +122,12 @@ def _truth(spec: PrepareSpec, scans: Sequence[ScanFile]) -> Truth:
     if spec.structures and spec.masks is None:
         raise DatasetError("structures are chosen in masks only; give masks, or name no structures")
     if spec.masks is not None:
-        return MaskFolder(spec.masks, scans, spec.structures)
+        return MaskFolder(spec.masks, scans, spec.structures, spec.recipe.structure)
+    if spec.recipe.structure == "lung":
+        raise DatasetError(
+            f"annotations and contours mark nodules, and recipe {spec.recipe.name} learns lungs; "
+            "give masks of them, --masks DIR"
+        )
     if spec.lidc_xml is not None:
         return ReadersContours(spec.lidc_xml, scans, spec.lidc_share)
     assert spec.annotations is not None  # else the layout would have been refused

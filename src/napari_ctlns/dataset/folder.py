@@ -9,7 +9,7 @@ the pointer in ``scan.json``, so that whoever has mapped the old one keeps it.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import DatasetError
 from napari_ctlns.findings import Annotation, Origin, now
 from napari_ctlns.masks.components import parts_of, smallest_dtype
+from napari_ctlns.normalising import HuStatistics, hu_statistics
 from napari_ctlns.recipe import Preparation
 from napari_ctlns.specs import Split
 from napari_ctlns.volume import Geometry, Source, Volume
@@ -97,6 +98,8 @@ class ScanCard(_Card):
         What readers said of the nodules, where they did.
     problems
         What was given for this scan but could not be used, and why.
+    statistics
+        Of its HU, where the preparation standardises them.
     chosen
         The reader whose mask a person chose to count; empty: the one that
         preparing made count.
@@ -111,6 +114,7 @@ class ScanCard(_Card):
     annotations: tuple[Annotation, ...] = ()
     ratings: tuple[RatedNodule, ...] = ()
     problems: tuple[str, ...] = ()
+    statistics: HuStatistics | None = None
     ct: str = ""
     mask: str = ""
     chosen: str = ""
@@ -133,6 +137,9 @@ class PreparedScan:
 
     folder: Path
     card: ScanCard
+    _measured: dict[tuple[float, float], HuStatistics] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def scan_id(self) -> str:
@@ -178,6 +185,21 @@ class PreparedScan:
             If the file is missing or damaged.
         """
         return self._mapped(f"masks/{self.card.mask}.npy")
+
+    def statistics(self, preparation: Preparation) -> HuStatistics:
+        """Return mean and deviation of the clipped HU: those kept on disk, else measured once.
+
+        Raises
+        ------
+        DatasetError
+            If they have to be measured and the CT is missing or damaged.
+        """
+        kept, wanted = self.card.statistics, preparation.clip_hu
+        if kept is not None and (kept.low, kept.high) == wanted:
+            return kept
+        if wanted not in self._measured:
+            self._measured[wanted] = hu_statistics(preparation, self.hu())
+        return self._measured[wanted]
 
     def volume(self) -> Volume:
         """Return the CT with its grid and ids."""
@@ -259,15 +281,6 @@ def read_scan_folder(folder: Path) -> PreparedScan:
 def write_card(path: Path, card: BaseModel) -> None:
     """Write a card as indented JSON, atomically."""
     write_text(path, card.model_dump_json(indent=1) + "\n")
-
-
-def same_spacing(one: Preparation, other: Preparation) -> bool:
-    """Whether two preparations put scans on the same grids; HU are clipped later."""
-
-    def triple(spacing: object) -> object:
-        return (spacing,) * 3 if isinstance(spacing, float) else spacing
-
-    return triple(one.spacing_mm) == triple(other.spacing_mm)
 
 
 def nodules_of(mask: npt.NDArray[Any]) -> tuple[Nodule, ...]:

@@ -21,7 +21,8 @@ from napari_ctlns.specs import PrepareSpec
 
 MASK_FOLDERS = ("masks", "mask", "labels", "labelstr", "labelsts")
 """Folders of such a name hold no scans, even below a folder of scans."""
-_LUNG_MASKS = "seg-lungs"
+LUNG_MASKS = "seg-lungs"
+"""So do folders whose names begin like this."""
 _SUBSET = re.compile(r"subset(\d+)", re.IGNORECASE)
 
 
@@ -123,7 +124,7 @@ def _scans(spec: PrepareSpec) -> tuple[tuple[ScanFile, ...], tuple[Unmatched, ..
 def _holds_mask(path: Path, source: Path, masks: Path | None, stems: frozenset[str]) -> bool:
     """Whether folder or name say that a file below ``source`` holds a mask."""
     folders = [part.lower() for part in path.relative_to(source).parts[:-1]]
-    if any(name in MASK_FOLDERS or name.startswith(_LUNG_MASKS) for name in folders):
+    if any(name in MASK_FOLDERS or name.startswith(LUNG_MASKS) for name in folders):
         return True
     if path.is_file() and named_as_mask(file_stem(path), stems):
         return True

@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-
+from napari_ctlns.dataset.carrying import carried, numbered
 from napari_ctlns.dataset.folder import Unmatched
+from napari_ctlns.dataset.layouts import LUNG_MASKS
 from napari_ctlns.dataset.match import Names, file_signature, mask_name
 from napari_ctlns.dataset.revisions import ReadersMask
 from napari_ctlns.dataset.truths import TrueMasks
@@ -17,7 +18,7 @@ from napari_ctlns.formats import (
     ScanFile,
     is_mask_file,
     is_rtstruct,
-    mask_onto,
+    read_mask,
     read_mask_onto,
     read_rtstruct,
     referenced_series,
@@ -25,7 +26,6 @@ from napari_ctlns.formats import (
 )
 from napari_ctlns.formats.dicom.series import visible_files
 from napari_ctlns.formats.images import extension, file_stem
-from napari_ctlns.masks.components import label_components
 from napari_ctlns.volume import Volume
 
 
@@ -52,21 +52,29 @@ class MaskFolder:
         All scans there are.
     structures
         Names of the structures wanted, of files that name theirs; label k is the k-th.
+    marks
+        What the masks mark. Folders of lung masks, ``lungs`` and LUNA16's
+        ``seg-lungs...``, are for lungs alone, and where there are any, lungs are in no others.
     """
 
     def __init__(
-        self, folder: Path, scans: Iterable[ScanFile], structures: Sequence[str] = ()
+        self,
+        folder: Path,
+        scans: Iterable[ScanFile],
+        structures: Sequence[str] = (),
+        marks: Literal["nodule", "lung"] = "nodule",
     ) -> None:
         if not folder.is_dir():
             raise DatasetError(f"no folder {folder}; give the folder that holds the masks")
         scans = tuple(scans)
         self._folder = folder
         self._structures = tuple(structures)
+        self._marks = marks
         names = Names(scans)
         taken = {file.path for file in scans}
         found: dict[ScanFile, list[MaskFile]] = {}
         strangers = []
-        for path in _candidates(folder):
+        for path in _candidates(folder, marks):
             if path in taken:
                 continue
             try:
@@ -118,34 +126,38 @@ class MaskFolder:
     def signature(self, file: ScanFile) -> str:
         """Return name, size and time of the scan's masks, and the structures wanted."""
         masks = [(mask.reader, file_signature(mask.path)) for mask in self._found[file]]
-        return json.dumps([masks, self._structures])
+        return json.dumps([masks, self._structures, *(["lung"] if self._marks == "lung" else [])])
 
     def of(self, file: ScanFile, volume: Volume, prepared: Volume) -> TrueMasks:
         """Return the scan's masks, one label per nodule or structure.
 
-        A mask that has one label only is taken to say nodule or not: its connected
-        components are numbered.
+        A mask of nodules that has one label only is taken to say nodule or not: its
+        connected components are numbered, before any are lost on a coarser grid.
         """
         masks: list[ReadersMask] = []
         problems: list[str] = []
         remarks: list[str] = []
         for found in self._found[file]:
             try:
-                mask, words = self._read(found.path, volume, prepared)
+                mask, words = self._read(found.path, volume)
+                if self._marks == "nodule":
+                    mask = replace(mask, array=numbered(mask.array))
+                array, lost = carried(mask, volume, prepared.geometry, str(found.path))
             except CtlnsError as error:
                 problems.append(str(error))
                 continue
-            masks.append(ReadersMask(_nodules(mask.array), found.reader))
+            masks.append(ReadersMask(array, found.reader))
+            problems += lost
             remarks += words
         if not masks:
             raise DatasetError("; ".join(problems))
         return TrueMasks(tuple(masks), problems=tuple(problems), remarks=tuple(remarks))
 
-    def _read(self, path: Path, volume: Volume, prepared: Volume) -> tuple[Volume, tuple[str, ...]]:
-        """Return a mask on the prepared grid, and what to remark on it."""
+    def _read(self, path: Path, volume: Volume) -> tuple[Volume, tuple[str, ...]]:
+        """Return a mask on its own grid or the scan's, and what to remark on it."""
         if extension(path):
-            return read_mask_onto(path, prepared, structures=self._structures), ()
-        # what DICOM draws on slices is drawn on those of the scan first
+            return read_mask(path, structures=self._structures), ()
+        # what DICOM draws on slices is drawn on those of the scan
         if is_rtstruct(path):
             drawn = read_rtstruct(path)
             mask = structure_mask(drawn, volume, self._structures)
@@ -156,20 +168,25 @@ class MaskFolder:
         else:
             mask = read_mask_onto(path, volume, structures=self._structures)
             words = mask.source.warnings
-        return mask_onto(mask, prepared, str(path)), words
+        return mask, words
 
 
-def _candidates(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder that may be masks."""
-    return (path for path in visible_files(folder) if extension(path) or is_mask_file(path))
+def _candidates(folder: Path, marks: Literal["nodule", "lung"]) -> list[Path]:
+    """Return the files of a folder that may be masks of what is wanted."""
+    files = [path for path in visible_files(folder) if extension(path) or is_mask_file(path)]
+    of_lungs = [path for path in files if _in_lung_folder(path.relative_to(folder))]
+    if marks == "lung":
+        return of_lungs or files
+    return [path for path in files if path not in set(of_lungs)]
+
+
+def _in_lung_folder(path: Path) -> bool:
+    return any(
+        name.lower() == "lungs" or name.lower().startswith(LUNG_MASKS) for name in path.parts[:-1]
+    )
 
 
 def _stranger(path: Path, series: str, names: Names) -> Unmatched:
     if series:
         return Unmatched(what=f"mask {path}", why=f"{names.why_none(series)}: it is of {series}")
     return Unmatched(what=f"mask {path}", why=names.why_none(file_stem(path)))
-
-
-def _nodules(mask: np.ndarray) -> np.ndarray:
-    single = len(np.unique(mask[mask > 0])) == 1
-    return label_components(mask > 0) if single else mask

@@ -23,6 +23,7 @@ from napari_ctlns.dataset.unmatched import summary, warnings
 from napari_ctlns.errors import CtlnsError, DatasetError, OutputError, ScanError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
 from napari_ctlns.formats import ScanFile, read_scan
+from napari_ctlns.normalising import hu_statistics
 from napari_ctlns.resampling import prepared_hu
 from napari_ctlns.specs import PrepareSpec, Split
 from napari_ctlns.volume import Volume
@@ -130,6 +131,8 @@ def _prepare_one(work: Work, file: ScanFile) -> tuple[Sequence[str], Sequence[st
 
 def _write(work: Work, note: SourceNote, patient: str, prepared: Volume, true: TrueMasks) -> None:
     scan_id = prepared.scan_id
+    preparation = work.card.preparation
+    standardise = preparation.normalisation == "standardise"
     card = ScanCard(
         scan_id=scan_id,
         patient_id=patient or prepared.patient_id or scan_id,
@@ -139,6 +142,7 @@ def _write(work: Work, note: SourceNote, patient: str, prepared: Volume, true: T
         annotations=true.annotations,
         ratings=true.ratings,
         problems=true.problems,
+        statistics=hu_statistics(preparation, prepared.array) if standardise else None,
     )
     old = work.scans.get(scan_id)
     if old is None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from napari_ctlns.dataset.carrying import carried
 from napari_ctlns.dataset.folder import RatedNodule, Unmatched
 from napari_ctlns.dataset.match import Names, file_signature
 from napari_ctlns.dataset.revisions import ReadersMask
@@ -14,7 +15,6 @@ from napari_ctlns.formats import (
     lidc_annotations,
     lidc_consensus,
     list_lidc,
-    mask_onto,
     read_lidc,
     reader_mask,
 )
@@ -78,14 +78,17 @@ class ReadersContours:
             (_name(index), reader_mask(reading, index, volume))
             for index in range(len(reading.readers))
         ]
+        masks = []
+        problems = list(truth.mask.source.warnings)
+        for reader, mask in drawn:
+            array, lost = carried(mask, volume, prepared.geometry, f"{reader} of {path}")
+            masks.append(ReadersMask(array, reader))
+            problems += lost
         return TrueMasks(
-            masks=tuple(
-                ReadersMask(mask_onto(mask, prepared, f"{reader} of {path}").array, reader)
-                for reader, mask in drawn
-            ),
+            masks=tuple(masks),
             annotations=lidc_annotations(truth),
             ratings=tuple(_rated(nodule) for nodule in truth.nodules),
-            problems=truth.mask.source.warnings,
+            problems=tuple(problems),
         )
 
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from napari_ctlns.dataset.folder import RatedNodule, Unmatched
 from napari_ctlns.dataset.match import Names
 from napari_ctlns.dataset.revisions import ReadersMask
@@ -13,7 +15,7 @@ from napari_ctlns.errors import AnnotationError, DatasetError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import BadRows, ScanFile, read_annotations
 from napari_ctlns.masks.spheres import sphere_mask
-from napari_ctlns.volume import Volume
+from napari_ctlns.volume import Geometry, Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,19 +130,41 @@ class AnnotatedTruth:
     def of(
         self,
         file: ScanFile,
-        volume: Volume,  # noqa: ARG002 - spheres are round on any grid
+        volume: Volume,
         prepared: Volume,
     ) -> TrueMasks:
         """Return the scan's nodules as spheres, labelled in the order of the rows."""
         rows = self._rows.get(file, [])
-        inside = [row for row in rows if prepared.geometry.contains(row.centre)]
-        problems = tuple(
-            "annotation at ({:g}, {:g}, {:g}) mm lies outside the scan".format(*row.centre)
-            for row in rows
-            if row not in inside
+        whole = _with_slices_left_out(prepared.geometry, volume.geometry)
+        inside = [row for row in rows if whole.contains(row.centre)]
+        mask = sphere_mask(whole, inside)[whole.shape[0] - prepared.geometry.shape[0] :]
+        there = set(np.unique(mask))
+        left_out = [
+            label
+            for label, row in enumerate(inside, 1)
+            if label not in there and not prepared.geometry.contains(row.centre)
+        ]
+        kept = [label for label in range(1, len(inside) + 1) if label not in left_out]
+        labels = np.zeros(len(inside) + 1, mask.dtype)
+        labels[kept] = np.arange(1, len(kept) + 1)
+        problems = (
+            *_told((row for row in rows if row not in inside), "lies outside the scan"),
+            *_told((inside[label - 1] for label in left_out), "lies in slices left out"),
         )
-        spheres = ReadersMask(sphere_mask(prepared.geometry, inside))
-        return TrueMasks((spheres,), tuple(inside), problems=problems)
+        annotations = tuple(inside[label - 1] for label in kept)
+        return TrueMasks((ReadersMask(labels[mask]),), annotations, problems=problems)
+
+
+def _with_slices_left_out(prepared: Geometry, scan: Geometry) -> Geometry:
+    """Return the prepared grid and the slices before it: spheres reach from there into it."""
+    bottom = prepared.world_to_index(scan.index_to_world((-0.5, -0.5, -0.5)))
+    dropped = max(0, round(-bottom[0] - 0.5))
+    z, y, x = prepared.shape
+    return prepared.cropped((-dropped, 0, 0), (z + dropped, y, x))
+
+
+def _told(rows: Iterable[Annotation], why: str) -> tuple[str, ...]:
+    return tuple("annotation at ({:g}, {:g}, {:g}) mm {}".format(*row.centre, why) for row in rows)
 
 
 def _rows(path: Path, skip_bad_rows: bool) -> tuple[Sequence[Annotation], Sequence[str]]:

@@ -24,7 +24,7 @@ from napari_ctlns.masks.components import label_components, mask_from_probabilit
 from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.recipe import Recipe
-from napari_ctlns.resampling import prepared_hu, resample_array
+from napari_ctlns.resampling import from_prepared, prepared_hu
 from napari_ctlns.specs import PredictSpec
 from napari_ctlns.volume import Volume
 
@@ -142,7 +142,7 @@ def predict_volume(
         return None
     with seconds.measure("mask"):
         on_scan = scan.probability(
-            resample_array(probability.astype(np.float32), grid, scan.geometry)
+            from_prepared(probability.astype(np.float32), scan.geometry, recipe.preparation)
         )
         del probability
         inference = recipe.inference

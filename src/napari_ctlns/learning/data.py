@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from napari_ctlns.dataset.folder import PreparedScan, open_dataset, same_spacing
+from napari_ctlns.dataset.folder import PreparedScan, open_dataset
 from napari_ctlns.dataset.patches import PatchSampler, Sample, validation_samples
+from napari_ctlns.dataset.serving import same_preparation
 from napari_ctlns.errors import DatasetError
 from napari_ctlns.learning.loader import Batch, in_background, plain_batch, training_batch
 from napari_ctlns.recipe import Recipe
@@ -73,10 +74,9 @@ def training_data(spec: TrainSpec) -> TrainingData:
     """
     recipe = spec.recipe
     dataset = open_dataset(spec.dataset)
-    if not same_spacing(dataset.preparation, recipe.preparation):
+    if differs := same_preparation(dataset.preparation, recipe.preparation):
         raise DatasetError(
-            f"{spec.dataset} has spacing {dataset.preparation.spacing_mm} mm, the recipe "
-            f"{recipe.preparation.spacing_mm}; prepare it with this recipe"
+            f"{spec.dataset} was prepared otherwise: {differs}; prepare it with this recipe"
         )
     scans = dataset.scans("train")
     if not scans:
