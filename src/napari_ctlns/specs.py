@@ -180,3 +180,27 @@ class PatchesSpec(_Spec):
     recipe: Recipe
     out: Path
     epoch: Annotated[int, Field(ge=0)] = 0
+
+
+class TuneSpec(_Spec):
+    """Search the values of a recipe that suit a dataset best.
+
+    Attributes
+    ----------
+    out
+        The folder of the search; one that is there goes on.
+    trials
+        How many in all, those that the folder holds already included.
+    workers
+        Processes of this machine that train at the same time.
+    seed
+        Where the values that are drawn are counted from.
+    """
+
+    dataset: Path
+    out: Path
+    recipe: Recipe
+    trials: Annotated[int, Field(ge=1)]
+    workers: Annotated[int, Field(ge=1)] = 1
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: Device = "auto"

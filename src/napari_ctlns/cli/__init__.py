@@ -13,7 +13,13 @@ import typer
 from pydantic import ValidationError
 
 from napari_ctlns import __version__
-from napari_ctlns.cli import learning_commands, making_commands, scan_commands, window_command
+from napari_ctlns.cli import (
+    learning_commands,
+    making_commands,
+    scan_commands,
+    tuning_command,
+    window_command,
+)
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.jobs.console import INTERRUPTED, UnexpectedError
 from napari_ctlns.recipe import first_problem
@@ -42,7 +48,13 @@ def _ctlns(
     """Lung nodules in CT: from a scan to measured, exported masks. Not a medical device."""
 
 
-for _commands in (making_commands, scan_commands, learning_commands, window_command):
+for _commands in (
+    making_commands,
+    scan_commands,
+    learning_commands,
+    tuning_command,
+    window_command,
+):
     _commands.add_to(app)
 
 

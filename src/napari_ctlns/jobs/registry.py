@@ -8,7 +8,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from napari_ctlns.events import Control, Event
-from napari_ctlns.specs import EvaluateSpec, PatchesSpec, PredictSpec, PrepareSpec, TrainSpec
+from napari_ctlns.specs import (
+    EvaluateSpec,
+    PatchesSpec,
+    PredictSpec,
+    PrepareSpec,
+    TrainSpec,
+    TuneSpec,
+)
 
 Job = Callable[[Any, Control], Iterator[Event]]
 
@@ -33,6 +40,7 @@ JOBS: Mapping[str, JobKind] = {
     "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
     "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
     "patches": JobKind("napari_ctlns.learning.patch_sheet", "patches", PatchesSpec),
+    "tune": JobKind("napari_ctlns.tuning", "tune", TuneSpec),
 }
 
 
