@@ -1,6 +1,6 @@
 """Every built-in recipe, made small, trained on phantoms and judged on others.
 
-    python benchmarks/recipes.py [--work FOLDER] [--only RECIPE ...] [--page docs/recipes_on_phantoms.md]
+    python benchmarks/recipes.py [--work FOLDER] [--only RECIPE ...] [--page PAGE.md]
 
 Each recipe is prepared, trained and evaluated by the commands that anyone would use; the
 `--set` lines below are all that is changed. What is in FOLDER already is used again: phantoms,
@@ -76,7 +76,66 @@ def lung_trial(recipe: str, *changes: str) -> Trial:
     )
 
 
-TRIALS = ()
+PATCHES_3D = (
+    "network.channels=[8,16,32]",
+    "patches.size=[40,40,40]",
+    "patches.per_scan=40",
+    "loss.ce_weight=5",
+    "optimisation.epochs=8",
+    "optimisation.learning_rate=3e-3",
+    "optimisation.schedule=cosine",
+    "optimisation.warmup_steps=20",
+)
+LUNGS = (
+    "patches.size=[64,64,64]",
+    "patches.per_scan=8",
+    "network.channels=[8,16,32,64]",
+    "optimisation.epochs=6",
+    "optimisation.learning_rate=3e-3",
+    "optimisation.schedule=cosine",
+)
+TRIALS = (
+    nodule_trial("ct-lns", *PATCHES_3D),
+    nodule_trial("lidc-unet3d", *PATCHES_3D),
+    Trial(
+        "luna-2.5d",
+        (
+            "patches.validation_size=[7,256,256]",
+            "patches.per_scan=256",
+            "optimisation.epochs=10",
+            "optimisation.learning_rate=3e-3",
+            "optimisation.schedule=cosine",
+        ),
+        lambda s: (
+            f"recall {s['nodule_voxel_accuracy']:.3f}, precision {s['scan_precision']:.3f}, "
+            f"{s['false_positives_per_scan']:.1f} false components a scan"
+        ),
+        "recall 0.9, precision 0.3, 8 false components a scan",
+        lambda s: (
+            s["nodule_voxel_accuracy"] >= 0.9
+            and s["scan_precision"] >= 0.3
+            and s["false_positives_per_scan"] <= 8
+        ),
+    ),
+    nodule_trial(
+        "lungnet-2d",
+        "network.channels=[16,32,64,128]",
+        "patches.per_scan=32",
+        "optimisation.epochs=7",
+        "optimisation.learning_rate=3e-3",
+        "optimisation.schedule=cosine",
+    ),
+    lung_trial("lung-region", *LUNGS),
+    lung_trial("lung-region-attention", *LUNGS),
+    lung_trial(
+        "lung-region-transformer",
+        "patches.size=[64,64,64]",
+        "network.channels=[12]",
+        "optimisation.epochs=3",
+        "optimisation.learning_rate=1e-3",
+        "optimisation.schedule=cosine",
+    ),
+)
 
 
 def main() -> None:
@@ -134,8 +193,10 @@ def table(rows: Sequence[tuple[Trial, float, Summary]]) -> list[str]:
     """Return Markdown: a row for each recipe, then its `--set` line."""
     scans = rows[0][2]["scans"] if rows else 0
     lines = [
-        f"{SCANS} phantoms (`ctlns phantom --scans {SCANS} --seed {SEED}`), {scans} of them held out "
-        f"to test; {platform.machine()}, {os.cpu_count()} processors, {date.today()}.",
+        (
+            f"{SCANS} phantoms (`ctlns phantom --scans {SCANS} --seed {SEED}`), {scans} of them held "
+            f"out to test; {platform.machine()}, {os.cpu_count()} processors, {date.today()}."
+        ),
         "",
         "| recipe | CPU minutes | held-out phantoms | floor | |",
         "|---|---|---|---|---|",
