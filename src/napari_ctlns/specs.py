@@ -117,6 +117,22 @@ class EvaluateSpec(_Spec):
     device: Device = "auto"
 
 
+class EstimateSpec(_Spec):
+    """Say what memory training by a recipe would need on a device."""
+
+    recipe: Recipe
+    device: Device = "auto"
+
+
+class PatchesSpec(_Spec):
+    """Draw the first patches of an epoch, as training will see them, into a PNG."""
+
+    dataset: Path
+    recipe: Recipe
+    out: Path
+    epoch: Annotated[int, Field(ge=0)] = 0
+
+
 class TuneSpec(_Spec):
     """Search the values of a recipe that suit a dataset best.
 

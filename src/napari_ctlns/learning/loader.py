@@ -3,62 +3,125 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from napari_ctlns.dataset.folder import PreparedScan
 from napari_ctlns.dataset.patches import PatchSampler, Sample
-from napari_ctlns.learning.augment import draw_flips
-from napari_ctlns.recipe import Augmentation, Preparation
+from napari_ctlns.dataset.serving import scan_scaling
+from napari_ctlns.learning.augment import NO_FLIPS, Change, draw_change
+from napari_ctlns.learning.augment_space import margin, moved
+from napari_ctlns.learning.augment_values import toned
+from napari_ctlns.recipe import Recipe, Size
 
 AHEAD = 2
 """Batches that each worker may be ahead of the training."""
-_FLIPS = 1
-"""Sets the numbers for flips apart from those that placed the patch."""
+_CHANGES = 1
+"""Sets the numbers for changes apart from those that placed the patch."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """HU int16 and mask uint8, both (batch, 1, z, y, x) on the CPU."""
+    """Patches as they were cut, on the CPU, and what is still to be done to them.
+
+    Attributes
+    ----------
+    hu
+        int16 (n, 1, z, y, x), with a margin around the patches; mirrored already.
+    mask
+        uint8, 0 or 1, of the same shape.
+    scaling
+        float32 (n, 4): how each is normalised, as `Scaling` has it.
+    changes
+        How each is changed; empty: not at all.
+    samples
+        Where each was cut.
+    size
+        Voxels (z, y, x) of the patches.
+    middle_only
+        Whether the target is the middle slice alone, as for networks of 2 dimensions.
+    """
 
     hu: Tensor
     mask: Tensor
+    scaling: Tensor
+    changes: tuple[Change, ...]
+    samples: tuple[Sample, ...]
+    size: Size
+    middle_only: bool
 
-    def on(self, device: torch.device, preparation: Preparation) -> tuple[Tensor, Tensor]:
-        """Return network input (0 to 1) and target (0 or 1), float32, on a device.
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return network input and target (0 or 1) on a device.
 
-        HU travel as they are, half the size, and are clipped and scaled there.
+        HU travel as they are, half the size, and are changed and normalised there;
+        they are moved before they are clipped, as where a scan is resampled. Metal
+        lacks what moves patches in 3 dimensions, so that the CPU does it there.
+
+        Returns
+        -------
+        Tensor, Tensor
+            float32, (n, 1, z, y, x), the target's z is 1 where it is the middle slice.
         """
-        low, high = preparation.clip_hu
-        hu = self.hu.to(device, non_blocking=True).float()
-        target = self.mask.to(device, non_blocking=True).float()
-        return hu.clamp_(low, high).sub_(low).div_(high - low), target
+        there = torch.device("cpu") if device.type == "mps" else device
+        hu, mask = (part.to(there, non_blocking=True) for part in (self.hu, self.mask))
+        moves = [change.move for change in self.changes]
+        image, target = (part.to(device) for part in moved(hu, mask, moves, self.size))
+        scaling = self.scaling.to(device, non_blocking=True)
+        low, high, factor, offset = scaling.T.reshape(4, -1, 1, 1, 1, 1)
+        image.clamp_(low, high).mul_(factor).add_(offset)
+        if self.changes:
+            toned(image, [change.tone for change in self.changes])
+        if self.middle_only:
+            middle = self.size[0] // 2
+            target = target[:, :, middle : middle + 1]
+        return image, target.float()
+
+    def part(self, which: slice) -> "Batch":
+        """Return some of the patches."""
+        return replace(
+            self,
+            hu=self.hu[which],
+            mask=self.mask[which],
+            scaling=self.scaling[which],
+            changes=self.changes[which],
+            samples=self.samples[which],
+        )
+
+    def in_words(self, scans: Sequence[PreparedScan]) -> str:
+        """Say which patches these are, by their scans and first voxels (z, y, x)."""
+        return "; ".join(f"{scans[s.scan].scan_id} at {s.start}" for s in self.samples)
 
 
 def training_batch(
-    sampler: PatchSampler, augmentation: Augmentation, epoch: int, indices: range
+    sampler: PatchSampler, recipe: Recipe, epoch: int, indices: Sequence[int]
 ) -> Batch:
-    """Return the samples ``indices`` of ``epoch``, mirrored at random."""
-    batch = _empty(len(indices), sampler)
-    for place, index in enumerate(indices):
-        random = np.random.default_rng([sampler.seed, epoch, index, _FLIPS])
-        flips = draw_flips(augmentation, random)
-        hu, mask = sampler.cut(sampler.draw(epoch, index))
-        batch.hu.numpy()[place, 0] = hu[flips]
-        batch.mask.numpy()[place, 0] = mask[flips]
-    return batch
+    """Return the samples ``indices`` of ``epoch``, changed at random.
+
+    How a sample is changed depends on (seed, epoch, index) and the recipe alone.
+    """
+    size = recipe.patches.size
+    samples = [sampler.draw(epoch, index) for index in indices]
+    changes = tuple(
+        draw_change(
+            recipe.augmentation,
+            size,
+            np.random.default_rng([sampler.seed, epoch, index, _CHANGES]),
+            sampler.scans[sample.scan].geometry.spacing,
+        )
+        for index, sample in zip(indices, samples, strict=True)
+    )
+    spacings = {scan.geometry.spacing for scan in sampler.scans}
+    margins = [margin(recipe.augmentation, size, spacing) for spacing in spacings]
+    z, y, x = (max(sides) for sides in zip(*margins, strict=True))
+    return _batch(sampler, recipe, samples, changes, (z, y, x))
 
 
-def plain_batch(sampler: PatchSampler, samples: Sequence[Sample]) -> Batch:
-    """Return patches as they are."""
-    batch = _empty(len(samples), sampler)
-    for place, sample in enumerate(samples):
-        hu, mask = sampler.cut(sample)
-        batch.hu.numpy()[place, 0] = hu
-        batch.mask.numpy()[place, 0] = mask
-    return batch
+def plain_batch(sampler: PatchSampler, recipe: Recipe, samples: Sequence[Sample]) -> Batch:
+    """Return patches as they are, of the size that the sampler draws."""
+    return _batch(sampler, recipe, samples, (), (0, 0, 0))
 
 
 def in_background(make: Callable[[int], Batch], numbers: range, workers: int) -> Iterator[Batch]:
@@ -88,6 +151,26 @@ def in_background(make: Callable[[int], Batch], numbers: range, workers: int) ->
                 future.cancel()
 
 
-def _empty(length: int, sampler: PatchSampler) -> Batch:
-    shape = (length, 1, *sampler.recipe.size)
-    return Batch(torch.empty(shape, dtype=torch.int16), torch.empty(shape, dtype=torch.uint8))
+def _batch(
+    sampler: PatchSampler,
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    changes: tuple[Change, ...],
+    around: Size,
+) -> Batch:
+    size = sampler.recipe.size
+    shape = (len(samples), 1, *(n + 2 * m for n, m in zip(size, around, strict=True)))
+    # pinned memory reaches a GPU while that still works on the batch before
+    pinned = torch.cuda.is_available()
+    hu = torch.empty(shape, dtype=torch.int16, pin_memory=pinned)
+    mask = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+    scaling = torch.empty((len(samples), 4), pin_memory=pinned)
+    for place, sample in enumerate(samples):
+        flips = changes[place].flips if changes else NO_FLIPS
+        cut_hu, cut_mask = sampler.cut(sample, around)
+        hu.numpy()[place, 0] = cut_hu[flips]
+        mask.numpy()[place, 0] = cut_mask[flips]
+        numbers = scan_scaling(sampler.scans[sample.scan], recipe.preparation)
+        scaling.numpy()[place] = astuple(numbers)
+    middle_only = recipe.network.dimensions == 2
+    return Batch(hu, mask, scaling, changes, tuple(samples), size, middle_only)

@@ -4,12 +4,12 @@ Nothing here knows Qt, nor torch: the files of a run are named here as
 `learning.run_folder` names them, which cannot be imported without it.
 """
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from pydantic import ValidationError
 
 from napari_ctlns.errors import CtlnsError, RunError
-from napari_ctlns.events import Failed, Finished
+from napari_ctlns.events import Failed, Finished, Preview
 from napari_ctlns.inference.model import CARD
 from napari_ctlns.plugin.words import counted
 from napari_ctlns.recipe import Recipe, load_recipe
@@ -17,6 +17,7 @@ from napari_ctlns.specs import Device, TrainSpec
 
 _CHECKPOINT = Path("checkpoints", "last.pt")
 _BEST_MODEL = "best"
+_PREVIEWS = "previews"
 _MOST_RECENT = 8
 _RECIPES = ("recipe.toml", "asked.toml")
 """The run's own; before its training has begun, what it was asked to do."""
@@ -51,6 +52,14 @@ def best_model_of(run: Path) -> Path | None:
     """Return the best model of a run, if it has one."""
     model = run / _BEST_MODEL
     return model if (model / CARD).is_file() else None
+
+
+def picture_of(run: Path, preview: Preview) -> Path:
+    """Return where the picture of an epoch lies; a run elsewhere knows its folder by another name.
+
+    That may be a folder of Windows here, or the other way round.
+    """
+    return run / _PREVIEWS / PureWindowsPath(preview.path).name
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -115,11 +124,22 @@ def _stop(end: Finished) -> str:
     return f"Stopped{after}; Resume goes on from there"
 
 
+def no_better_for(end: Finished) -> int:
+    """Return for how many epochs a run that stopped early was no better; 0: it did not."""
+    epochs, best = end.result.get("epochs"), end.result.get("best")
+    if not end.result.get("early") or not isinstance(epochs, int) or not isinstance(best, dict):
+        return 0
+    return max(epochs - int(best.get("epoch", epochs)), 1)
+
+
 def _success(end: Finished) -> str:
     epochs, best = end.result.get("epochs"), end.result.get("best")
-    words = "Finished"
+    waited = no_better_for(end)
+    words = "Stopped early" if waited else "Finished"
     if isinstance(epochs, int):
         words += f" after {counted(epochs, 'epoch')}"
+    if waited:
+        words += f": no better for {counted(waited, 'epoch')}"
     if isinstance(best, dict) and isinstance(dice := best.get("val_dice"), int | float):
         words += f"; best Dice {dice:.3g}, epoch {best['epoch']:g}"
     return words
