@@ -12,7 +12,6 @@ from napari_ctlns.cli.options import (
     RECIPE,
     DeviceName,
     changed_recipe,
-    print_table,
     run_job,
 )
 from napari_ctlns.jobs.registry import JOBS, start_job
@@ -44,21 +43,19 @@ def tune(
     )
     result = run_job(lambda control: start_job(JOBS["tune"], spec, control))
     _print_trials(result["rows"])
-    print_table(result["best"])
+    if best := result.get("best"):
+        typer.echo(f"best: trial {best['trial']}, recipe {best['recipe']}, run {best['run']}")
 
 
 def _print_trials(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a line for each trial; keys without their sections, and no empty columns."""
-    from rich.console import Console
-    from rich.table import Table
-
     names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
-    shown = Table(box=None, pad_edge=False)
-    for name in names:
-        shown.add_column(name.rpartition(".")[2], no_wrap=True)
-    for row in rows:
-        shown.add_row(*(_words(row[name]) for name in names))
-    Console(highlight=False, soft_wrap=True).print(shown)
+    cells = [[name.rpartition(".")[2] for name in names]]
+    cells += [[_words(row[name]) for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
 
 
 def _words(value: Any) -> str:

@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from napari_ctlns.evaluation.pictures import png_of
-from napari_ctlns.recipe import Recipe
+from napari_ctlns.recipe import Recipe, SearchRange
 from napari_ctlns.tuning.study import Row, best_row, direction
 
 COMPLETE, PRUNED, BEST = "#0072B2", "#8a919c", "#D55E00"
 """Blue, grey and vermilion (Okabe and Ito 2008) differ for every kind of colour vision."""
 _COLUMNS = 3
+_FEW = 50
+"""A log axis over a smaller factor has too few powers of ten to be read."""
 
 
 def search_png(recipe: Recipe, rows: Sequence[Row]) -> bytes:
@@ -45,12 +47,12 @@ def search_png(recipe: Recipe, rows: Sequence[Row]) -> bytes:
     for ax, key in zip(others, recipe.search, strict=False):
         _slice(ax, recipe, key, judged, best)
     for ax in others[len(recipe.search) :]:
-        ax.set_axis_off()
+        ax.remove()
     for ax in (first, *others[: len(recipe.search)]):
         ax.set_ylim(low, high)
-        ax.set_ylabel(name)
         ax.grid(alpha=0.25, linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
+    figure.supylabel(name, fontsize="medium")
     figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=4,
                   frameon=False, fontsize=9)  # fmt: skip
     return png_of(figure)
@@ -75,9 +77,19 @@ def _slice(ax: Axes, recipe: Recipe, key: str, rows: Sequence[Row], best: Row | 
         ax.set_xticks(range(len(wanted.choices)), [_short(choice) for choice in wanted.choices])
         ax.set_xlim(-0.5, len(wanted.choices) - 0.5)
     elif wanted.log:
-        ax.set_xscale("log")
+        _log_axis(ax, wanted)
     _draw(ax, rows, places, best)
     ax.set_xlabel(key)
+
+
+def _log_axis(ax: Axes, wanted: SearchRange) -> None:
+    assert wanted.low is not None
+    assert wanted.high is not None
+    ax.set_xscale("log")
+    few = wanted.high / wanted.low < _FEW
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw(ax: Axes, rows: Sequence[Row], places: Sequence[float], best: Row | None) -> None:
