@@ -101,8 +101,8 @@ TRIALS = (
         "luna-2.5d",
         (
             "patches.validation_size=[7,256,256]",
-            "patches.per_scan=256",
-            "optimisation.epochs=10",
+            "patches.per_scan=192",
+            "optimisation.epochs=8",
             "optimisation.learning_rate=3e-3",
             "optimisation.schedule=cosine",
         ),

@@ -110,7 +110,7 @@ def gradients_of(network, image, autocast=False):
 
 @pytest.mark.parametrize("kind", [{}, {"name": "residual-unet"}])
 def test_two_slices_at_the_deepest_level_are_learned_from_rightly_in_bf16(kind):
-    """The weight gradients of torch itself are garbage there, see thin_levels."""
+    """The weight gradients of torch itself are garbage there, see cpu_bf16."""
     network = with_statistics(network_of(channels=(8, 32), **kind))
     image = torch.rand(2, 1, 4, 8, 8)
     for _ in range(3):

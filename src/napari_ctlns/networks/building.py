@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from napari_ctlns.networks.thin_levels import guarded
+from napari_ctlns.networks.cpu_bf16 import guarded
 from napari_ctlns.networks.unet import UNet
 from napari_ctlns.recipe import Recipe
 
@@ -23,8 +23,8 @@ def build_network(recipe: Recipe) -> nn.Module:
         (N, 1, 1, y, x) are those of the middle slice. In training, with deep supervision,
         the logits are a list: the finest, then each coarser level at its own resolution.
     """
-    network = _network(recipe)
-    return MiddleSlice(network) if recipe.network.dimensions == 2 else guarded(network)
+    network = guarded(_network(recipe))
+    return MiddleSlice(network) if recipe.network.dimensions == 2 else network
 
 
 def _network(recipe: Recipe) -> nn.Module:
