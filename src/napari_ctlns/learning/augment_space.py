@@ -46,6 +46,13 @@ class Move:
     bend: _Array
     step: int
 
+    @property
+    def in_plane(self) -> bool:
+        """Whether all slices are moved alike, and every voxel of one comes from one height."""
+        apart = not (self.matrix[0, 1:].any() or self.matrix[1:, 0].any())
+        one_slice = self.bend.shape[0] == 1
+        return apart and not (self.bend[..., 0] if one_slice else self.bend).any()
+
 
 def draw_move(
     recipe: Augmentation, size: Size, spacing: Spacing, random: np.random.Generator
@@ -146,7 +153,8 @@ def moved(
     places = _places(list(chosen.values()), size, image.shape[2:], image.device)
     # one patch after the other: memory that fits the caches is twice as fast on a CPU
     for n, there in zip(chosen, places, strict=True):
-        new_image[n, 0] = _linear(image[n], there)
+        interpolated = _linear_in_plane if chosen[n].in_plane else _linear
+        new_image[n, 0] = interpolated(image[n, 0], there)
         new_mask[n, 0] = _nearest(mask[n, 0], there)
     return new_image, new_mask
 
@@ -229,10 +237,22 @@ def _knots(move: Move) -> _Array:
 
 
 def _linear(image: Tensor, places: Tensor) -> Tensor:
-    """Interpolate an image (1, z, y, x); slices stand for a batch, which threads share."""
-    block = image.float().expand(len(places), 1, *image.shape[1:])
+    """Interpolate an image (z, y, x); slices stand for a batch, which threads share."""
+    block = image.float().expand(len(places), 1, *image.shape)
     taken = grid_sample(block, places[:, None], padding_mode="border", align_corners=False)
     return taken[:, 0, 0]
+
+
+def _linear_in_plane(image: Tensor, places: Tensor) -> Tensor:
+    """Interpolate likewise, in less than half the time: between slices first, then in them."""
+    depth = len(image)
+    height = ((places[:, 0, 0, 2] + 1) * (depth / 2) - 0.5).clamp(0, depth - 1)
+    below = height.long()
+    above = (below + 1).clamp(max=depth - 1)
+    share = (height - below)[:, None, None]
+    slices = torch.lerp(image[below].float(), image[above].float(), share)
+    within = places[:1, ..., :2]
+    return grid_sample(slices[None], within, padding_mode="border", align_corners=False)[0]
 
 
 def _nearest(mask: Tensor, places: Tensor) -> Tensor:
