@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_ctlns.learning.augment import draw_change
-from napari_ctlns.learning.augment_space import Move, draw_move, margin, moved
+from napari_ctlns.learning.augment_resampling import moved
+from napari_ctlns.learning.augment_space import Move, draw_move, margin
 from napari_ctlns.learning.augment_values import Tone, draw_tone, toned
 from napari_ctlns.recipe import Augmentation
 

@@ -13,7 +13,8 @@ from napari_ctlns.dataset.folder import PreparedScan
 from napari_ctlns.dataset.patches import PatchSampler, Sample
 from napari_ctlns.dataset.serving import scan_scaling
 from napari_ctlns.learning.augment import Change, draw_change
-from napari_ctlns.learning.augment_space import margin, moved
+from napari_ctlns.learning.augment_resampling import moved
+from napari_ctlns.learning.augment_space import margin
 from napari_ctlns.learning.augment_values import toned
 from napari_ctlns.recipe import Recipe, Size
 
