@@ -247,5 +247,8 @@ def _nearest(mask: Tensor, places: Tensor) -> Tensor:
 
 
 def _middle(block: Tensor, size: Size) -> Tensor:
-    starts = [(whole - part) // 2 for whole, part in zip(block.shape[2:], size, strict=True)]
-    return block[(..., *(slice(b, b + n) for b, n in zip(starts, size, strict=True)))]
+    z, y, x = (
+        slice((whole - part) // 2, (whole + part) // 2)
+        for whole, part in zip(block.shape[2:], size, strict=True)
+    )
+    return block[:, :, z, y, x]
