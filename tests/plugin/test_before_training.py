@@ -132,7 +132,7 @@ class TestMemory:
         asked: Asked,
         qtbot: QtBot,
     ) -> None:
-        panel._estimate._timer.setInterval(500)
+        panel._before._estimate._timer.setInterval(500)
         choose(panel, dataset)
         for size in ("2", "3", "5"):
             write(panel, qtbot, "optimisation.batch_size", size)
@@ -223,7 +223,7 @@ class TestPatches:
     ) -> None:
         choose(panel, dataset)
         (dataset / "dataset.json").unlink()
-        panel._sheets.show(dataset, load_recipe("ct-lns"))
+        panel._before._sheets.show(dataset, load_recipe("ct-lns"))
         (window,) = panel.findChildren(PatchesWindow)
         qtbot.waitUntil(lambda: "no dataset" in window.bar.said, timeout=LONG)
         assert not window.picture.has_picture

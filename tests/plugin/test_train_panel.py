@@ -51,7 +51,7 @@ from napari_ctlns.specs import TrainSpec
 from napari_ctlns.volume import Volume
 
 T = TypeVar("T", bound=QWidget)
-LONG = 60_000
+LONG = 150_000
 STAND_IN = "no nodules to validate on: the training scans stand in"
 
 
@@ -127,7 +127,7 @@ class Hand:
             fold.expand()
 
     def wait_for(self, words: str) -> None:
-        self._qtbot.waitUntil(lambda: words in self.status, timeout=60_000)
+        self._qtbot.waitUntil(lambda: words in self.status, timeout=LONG)
 
     def write(self, key: str, text: str) -> None:
         widget = self.form.field(key).native
@@ -495,7 +495,11 @@ def test_a_run_that_dies_while_it_is_watched_is_said(
 
 
 def test_a_run_that_stopped_early_says_so(
-    hand: Hand, run: Run, model_session: Session, qtbot: QtBot
+    hand: Hand,
+    run: Run,
+    model_session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
 ) -> None:
     run.steps(1, 20)
     run.checkpoint()
@@ -505,9 +509,18 @@ def test_a_run_that_stopped_early_says_so(
     model_session.watch_run(run.folder)
     hand.wait_for("Stopped early after 2 epochs: no better for 1 epoch; best Dice 0.5, epoch 1")
     hand.button("Data and settings").click()
-    hand.write("optimisation.epochs", "3")
+    assert hand.button("Resume").isEnabled()  # the form asks for no early stopping
+    hand.unfold_all()
+    hand.write("optimisation.early_stopping_patience", "1")
     assert not hand.button("Resume").isEnabled()
-    assert "no better for 1 epoch; set more epochs" in hand.button("Resume").toolTip()
+    assert "no better for 1 epoch; set a longer" in hand.button("Resume").toolTip()
+    hand.write("optimisation.early_stopping_patience", "2")
+    started: list[TrainSpec] = []
+    monkeypatch.setattr(training_start, "start_training", lambda spec: started.append(spec) or 1)
+    hand.click("Resume")
+    qtbot.waitUntil(lambda: bool(started), timeout=LONG)
+    assert started[0].recipe.optimisation.early_stopping_patience == 2
+    assert started[0].recipe.optimisation.epochs == 3
 
 
 def test_what_another_did_to_a_run_is_shown(

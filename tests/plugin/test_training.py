@@ -217,7 +217,7 @@ class TestRuns:
         assert spec.out == run
         assert spec.device == "cuda"
         assert spec.recipe.optimisation.epochs == 7
-        assert resume_spec(run, "cpu", 20).recipe.optimisation.epochs == 20
+        assert resume_spec(run, "cpu", {"optimisation.epochs": 20}).recipe.optimisation.epochs == 20
 
     def test_a_run_without_a_checkpoint_cannot_go_on(self, run: Path) -> None:
         (run / "checkpoints" / "last.pt").unlink()

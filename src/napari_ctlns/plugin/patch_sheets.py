@@ -64,4 +64,4 @@ class PatchSheets(QObject):
     def _draw(self, window: PatchesWindow, spec: PatchesSpec) -> None:
         self._spec = spec
         work = self._session.child.start("patches", spec)
-        window.follow(work, f"Patches of {spec.recipe.name}, epoch {spec.epoch + 1}")
+        window.follow(work, f"Patches of {spec.recipe.name}, epoch {spec.epoch + 1}", spec.out)

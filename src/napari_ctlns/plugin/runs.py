@@ -4,6 +4,7 @@ Nothing here knows Qt, nor torch: the files of a run are named here as
 `learning.run_folder` names them, which cannot be imported without it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from napari_ctlns.errors import CtlnsError, RunError
 from napari_ctlns.events import Failed, Finished, Preview
 from napari_ctlns.inference.model import CARD
 from napari_ctlns.plugin.words import counted
-from napari_ctlns.recipe import Recipe, load_recipe
+from napari_ctlns.recipe import Optimisation, Recipe, load_recipe
 from napari_ctlns.specs import Device, TrainSpec
 
 _CHECKPOINT = Path("checkpoints", "last.pt")
@@ -67,13 +68,56 @@ def has_checkpoint(run: Path) -> bool:
     return (run / _CHECKPOINT).is_file()
 
 
-def resume_spec(run: Path, device: Device, epochs: int | None = None) -> TrainSpec:
+def why_not_resume(run: Path, end: Finished | Failed | None, asked: Optimisation | None) -> str:
+    """Say why a run cannot be gone on with; nothing if it can.
+
+    Parameters
+    ----------
+    end
+        How it ended; None while it goes on.
+    asked
+        What the form says.
+    """
+    if end is None:
+        return "The run has not ended"
+    if not has_checkpoint(run):
+        return "The run has no checkpoint to go on from"
+    if isinstance(end, Failed) or end.stopped or more_to_do(run, end, asked):
+        return ""
+    if waited := no_better_for(end):
+        return f"It was no better for {counted(waited, 'epoch')}; set a longer early stopping"
+    return f"All {_epochs_of(run)} epochs are done; set more epochs to go on"
+
+
+def more_to_do(
+    run: Path, end: Finished | Failed | None, asked: Optimisation | None
+) -> dict[str, int]:
+    """Return changes of its recipe, as the form asks for them, by which a whole run goes on.
+
+    One that ended early goes on if it may wait longer, or for ever, for a better epoch,
+    any other one if it is to do more epochs.
+    """
+    if not isinstance(end, Finished) or end.stopped or asked is None:
+        return {}
+    if waited := no_better_for(end):
+        patience = asked.early_stopping_patience
+        longer = patience == 0 or patience > waited
+        return {"optimisation.early_stopping_patience": patience} if longer else {}
+    return {"optimisation.epochs": asked.epochs} if asked.epochs > _epochs_of(run) else {}
+
+
+def _epochs_of(run: Path) -> int:
+    recipe = recipe_of_run(run)
+    return recipe.optimisation.epochs if recipe is not None else 0
+
+
+def resume_spec(run: Path, device: Device, changes: Mapping[str, int] | None = None) -> TrainSpec:
     """Return what is to be trained to go on with a run, by its own recipe and data.
 
     Parameters
     ----------
-    epochs
-        Of the whole run; None: as many as it was to do.
+    changes
+        Of its recipe, as `more_to_do` has them.
 
     Raises
     ------
@@ -88,10 +132,12 @@ def resume_spec(run: Path, device: Device, epochs: int | None = None) -> TrainSp
     except (OSError, ValidationError, CtlnsError) as error:
         message = f"{run.name} does not tell its recipe and dataset; start a new run"
         raise RunError(message) from error
-    if epochs is not None:
-        recipe = recipe.with_changes({"optimisation.epochs": epochs})
     return TrainSpec(
-        dataset=spec.dataset, out=run.absolute(), recipe=recipe, resume=True, device=device
+        dataset=spec.dataset,
+        out=run.absolute(),
+        recipe=recipe.with_changes(changes or {}),
+        resume=True,
+        device=device,
     )
 
 

@@ -11,19 +11,19 @@ from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, Log, Metric, Preview, Progress
 from napari_ctlns.jobs import RunFollower
 from napari_ctlns.jobs.run_folder import is_live
+from napari_ctlns.plugin.before_training import BeforeTraining
 from napari_ctlns.plugin.curves import RunCurves, place_in_words, speed_in_words
-from napari_ctlns.plugin.estimating import MemoryEstimate
-from napari_ctlns.plugin.patch_sheets import PatchSheets
 from napari_ctlns.plugin.run_watcher import RunWatcher
 from napari_ctlns.plugin.runs import (
     best_model_of,
     ending_in_words,
     has_checkpoint,
-    no_better_for,
+    more_to_do,
     picture_of,
     recipe_of_run,
     resume_spec,
     runs_folder,
+    why_not_resume,
 )
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
@@ -33,7 +33,7 @@ from napari_ctlns.plugin.views.controls import in_a_row, set_ready
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.run_bar import RunBar
 from napari_ctlns.plugin.views.train_settings import TrainSettings
-from napari_ctlns.plugin.words import breakable, counted, plain_place
+from napari_ctlns.plugin.words import breakable, plain_place
 from napari_ctlns.plugin.work import under_way
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 _ATTACH = "Watch a training that was started anywhere, or that ended"
 _RESUME = "Go on with this run from its last checkpoint"
-_PATCHES = "See the patches of this dataset as training will see them"
 _LEAVE = "Watch this run no longer; a training goes on"
 _LEAST_WIDTH = 324
 _MS_BEFORE_VIEW = 1500
@@ -67,8 +66,6 @@ class TrainPanel(Panel):
         self._view_later = QTimer(self)
         self._view_later.setSingleShot(True)
         self._view_later.timeout.connect(self._prepare_view)
-        self._estimate = MemoryEstimate(self._session, self)
-        self._sheets = PatchSheets(self._session, self)
         self._lay_out()
         self._connect()
         self._show_open_layers()
@@ -80,6 +77,7 @@ class TrainPanel(Panel):
 
     def _lay_out(self) -> None:
         self._settings = TrainSettings(self._preferences)
+        self._before = BeforeTraining(self._session, self._settings, self)
         self._fold = self.add_fold("Data and settings", self._settings)
         self._fold.expand()
         self._run = QLabel()
@@ -98,8 +96,7 @@ class TrainPanel(Panel):
     def _connect(self) -> None:
         session = self._session
         self._settings.changed.connect(self._settle)
-        self._settings.patches.clicked.connect(self._show_patches)
-        self._estimate.said.connect(self._settings.show_need)
+        self._before.trouble.connect(self._say_trouble)
         self._bar.start_clicked.connect(self._start)
         self._bar.ended.connect(self._on_end)
         self._attach_button.clicked.connect(self._choose_run)
@@ -117,12 +114,8 @@ class TrainPanel(Panel):
 
     def _settle(self) -> None:
         """Let every button be clicked that can be, and say of the others why not."""
-        why_not = self._settings.why_not()
-        self._bar.set_ready(why_not)
-        set_ready(self._settings.patches, self._settings.why_no_patches(), _PATCHES)
-        worth_asking = not why_not and self._fold.isExpanded() and not self._bar.working
-        recipe = self._settings.form.recipe() if worth_asking else None
-        self._estimate.ask(recipe, self._settings.device)
+        self._bar.set_ready(self._settings.why_not())
+        self._before.settle(idle=self._fold.isExpanded() and not self._bar.working)
         starting = self._bar.working and self._watcher is None
         set_ready(self._attach_button, _WAIT if starting else "", _ATTACH)
         set_ready(self._resume, self._why_not_resume(), _RESUME)
@@ -131,33 +124,7 @@ class TrainPanel(Panel):
     def _why_not_resume(self) -> str:
         if self._watcher is None:
             return "Attach to a run that ended to go on with it"
-        if not self._watcher.over:
-            return "The run has not ended"
-        if not has_checkpoint(self._watcher.run):
-            return "The run has no checkpoint to go on from"
-        if self._epochs_to_resume() is None and self._is_complete():
-            if isinstance(self._end, Finished) and (waited := no_better_for(self._end)):
-                return f"It was no better for {counted(waited, 'epoch')}; set more epochs to go on"
-            return f"All {self._epochs} epochs are done; set more epochs to go on"
-        return ""
-
-    def _is_complete(self) -> bool:
-        return isinstance(self._end, Finished) and not self._end.stopped
-
-    def _epochs_to_resume(self) -> int | None:
-        """Return how many epochs a complete run is to have, if more than it has."""
-        asked = self._settings.epochs
-        more = self._is_complete() and asked is not None and asked > (self._epochs or 0)
-        return asked if more else None
-
-    def _show_patches(self) -> None:
-        dataset = self._settings.dataset()
-        if dataset is None:
-            return
-        try:
-            self._sheets.show(dataset, self._settings.form.recipe())
-        except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+        return why_not_resume(self._watcher.run, self._end, self._settings.optimisation)
 
     # -- starting -----------------------------------------------------------------
 
@@ -166,7 +133,7 @@ class TrainPanel(Panel):
         try:
             plan = self._settings.plan()
         except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+            self._say_trouble(str(error))
             return
         self._begin(plan)
 
@@ -174,10 +141,11 @@ class TrainPanel(Panel):
         if self._watcher is None:
             return
         try:
-            epochs = self._epochs_to_resume()
-            spec = resume_spec(self._watcher.run, self._settings.device, epochs)
+            run = self._watcher.run
+            changes = more_to_do(run, self._end, self._settings.optimisation)
+            spec = resume_spec(run, self._settings.device, changes)
         except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+            self._say_trouble(str(error))
             return
         self._begin(Plan(spec))
 
@@ -191,6 +159,9 @@ class TrainPanel(Panel):
         self._bar.place, self._bar.facts = plain_place, str
         self._bar.follow(start)
         self._show_watched()
+
+    def _say_trouble(self, words: str) -> None:
+        self._bar.say(words, trouble=True)
 
     # -- watching -----------------------------------------------------------------
 
@@ -211,7 +182,7 @@ class TrainPanel(Panel):
         try:
             RunFollower(Path(folder))
         except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+            self._say_trouble(str(error))
         else:
             self._session.watch_run(Path(folder))
 
@@ -242,7 +213,7 @@ class TrainPanel(Panel):
         try:
             watcher = RunWatcher(run, self)
         except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+            self._say_trouble(str(error))
             return
         self._watcher, self._was_live = watcher, is_live(run)
         self._curves = RunCurves()

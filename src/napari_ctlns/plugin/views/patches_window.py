@@ -26,6 +26,7 @@ class PatchesWindow(QDialog):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self._out = Path()
         self.setModal(False)
         self.picture = Picture(_SHAPE)
         self.picture.setToolTip("Patches after their random changes; outlined: what masks mark")
@@ -33,20 +34,23 @@ class PatchesWindow(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(self.picture, 1)
         layout.addWidget(self.bar)
-        self.resize(680, 600)
+        self.resize(820, 710)
 
-    def follow(self, work: Work, title: str) -> None:
+    def follow(self, work: Work, title: str, out: Path) -> None:
         """Show what this work draws, once it is drawn.
 
         Parameters
         ----------
         title
             What the sheet shows.
+        out
+            Where it will lie.
         """
+        self._out = out
         self.setWindowTitle(title)
         self.picture.show_words("")
         self.bar.follow(work, self._show)
 
-    def _show(self, result: dict[str, Any]) -> None:
-        self.picture.show_file(Path(result["out"]))
-        self.bar.say("")
+    def _show(self, _result: dict[str, Any]) -> None:
+        if self.picture.show_file(self._out):
+            self.bar.say("")

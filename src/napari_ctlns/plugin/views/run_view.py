@@ -26,3 +26,4 @@ class RunView(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.plot)
         layout.addWidget(self.pictures)
+        layout.addStretch(1)

@@ -24,6 +24,7 @@ from napari_ctlns.plugin.views.recipe_choice import RecipeChoice
 from napari_ctlns.plugin.views.recipe_form import RecipeForm
 from napari_ctlns.plugin.views.trouble import TroubleLabel, draw_trouble
 from napari_ctlns.plugin.words import breakable, capitalised
+from napari_ctlns.recipe import Optimisation
 from napari_ctlns.specs import Device
 
 
@@ -81,9 +82,9 @@ class TrainSettings(QWidget):
         return self._device.device
 
     @property
-    def epochs(self) -> int | None:
-        """How many epochs are asked for; None while the recipe is not allowed."""
-        return None if self.form.problem else self.form.recipe().optimisation.epochs
+    def optimisation(self) -> Optimisation | None:
+        """How long is to be learned, and so on; None while the recipe is not allowed."""
+        return None if self.form.problem else self.form.recipe().optimisation
 
     def why_not(self) -> str:
         """Say what lacks before a training can start; nothing if it can."""
