@@ -5,9 +5,9 @@ fills it in, because the other process may work elsewhere.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_ctlns.recipe import Fraction, Recipe
 
@@ -17,6 +17,51 @@ Split = Literal["train", "val", "test"]
 
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitByFraction(_Spec):
+    """Shares of the patients, which add up to 1."""
+
+    by: Literal["fraction"] = "fraction"
+    train: Annotated[float, Field(gt=0, le=1)]
+    val: Annotated[float, Field(ge=0, lt=1)]
+    test: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError("the shares must add up to 1")
+        return self
+
+
+class SplitByCount(_Spec):
+    """Fixed numbers of patients for validation and testing; the others are for training."""
+
+    by: Literal["count"] = "count"
+    val: Annotated[int, Field(ge=0)]
+    test: Annotated[int, Field(ge=0)]
+
+
+class SplitByFolds(_Spec):
+    """``folds`` parts of the patients, as equal as can be, numbered from 0.
+
+    Part ``fold`` is for testing, the one before it, in a circle, for validation, the
+    others are for training.
+    """
+
+    by: Literal["folds"] = "folds"
+    folds: Annotated[int, Field(ge=3)]
+    fold: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _there(self) -> Self:
+        if self.fold >= self.folds:
+            raise ValueError(f"the fold must be one of 0 to {self.folds - 1}")
+        return self
+
+
+SplitRule = Annotated[SplitByFraction | SplitByCount | SplitByFolds, Field(discriminator="by")]
+"""How patients are divided by the recipe's seed and their ids."""
 
 
 class PrepareSpec(_Spec):
@@ -37,10 +82,13 @@ class PrepareSpec(_Spec):
     lidc_share
         Of the readers who marked a nodule, those who must have drawn a voxel.
     splits
-        JSON or CSV that gives patients to train, val and test; None: by fraction.
+        JSON or CSV that gives patients to train, val and test; None: by fraction,
+        in which patients divided before stay where they are.
     test_subset
         Instead of ``splits``: patients by the subset folders of LUNA16, of which this
         one is for testing and the one before it for validation.
+    split_rule
+        Instead of both: by fractions, by fixed numbers, or one of k folds.
     patients
         CSV with columns ``scan_id, patient_id``.
     skip_bad_rows
@@ -59,6 +107,7 @@ class PrepareSpec(_Spec):
     lidc_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     splits: Path | None = None
     test_subset: Annotated[int, Field(ge=0)] | None = None
+    split_rule: SplitRule | None = None
     patients: Path | None = None
     skip_bad_rows: bool = False
     strict: bool = False
@@ -114,6 +163,13 @@ class EvaluateSpec(_Spec):
     dataset: Path
     split: Split = "test"
     out: Path | None = None
+    device: Device = "auto"
+
+
+class EstimateSpec(_Spec):
+    """Say what memory training by a recipe would need on a device."""
+
+    recipe: Recipe
     device: Device = "auto"
 
 

@@ -63,6 +63,60 @@ def test_luna16_with_its_subsets(luna: Path, prepare: Run, tmp_path: Path) -> No
     assert [s.card.fold for s in open_dataset(tmp_path / "out").scans("val")] == [9]
 
 
+def test_folds_of_one_dataset_are_prepared_once(
+    phantoms: Path, prepare: Run, tmp_path: Path
+) -> None:
+    words = ("--annotations", phantoms / "annotations.csv", "--splits")
+    tested = []
+    arrays: dict[Path, int] = {}
+    for fold in range(3):
+        status, said = prepare(phantoms, *words, f"folds:3:{fold}")
+        assert status == 0, said
+        dataset = open_dataset(tmp_path / "out")
+        tested += [scan.patient_id for scan in dataset.scans("test")]
+        assert sorted(dataset.card.split.values()) == ["test", "train", "val"]
+        now = {path: path.stat().st_mtime_ns for path in dataset.path.rglob("*.npy")}
+        assert now == (arrays or now)
+        arrays = now
+    assert sorted(tested) == sorted(scan.patient_id for scan in dataset.scans())
+    assert prepare(phantoms, *words, "count:0,1")[0] == 0
+    split = open_dataset(tmp_path / "out").card.split
+    assert sorted(split.values()) == ["test", "train", "train"]
+    assert prepare(phantoms, *words, "fraction:0.5,0.5,0")[0] == 0
+    assert sorted(open_dataset(tmp_path / "out").card.split.values()).count("val") == 2
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        ("folds:5:5", "one of 0 to 4"),
+        ("folds:2:0", "greater than or equal to 3"),
+        ("folds:4:1", "3 patients are too few for 4 folds"),
+        ("fold:3:1,2", "is not understood"),
+        ("folds", "is not understood"),
+        ("count:2,1", "leave none to train on"),
+        ("count:-1,1", "is not understood"),
+        ("count:1", "is not understood"),
+        ("fraction:0.7,0.2,0.2", "add up to 1"),
+        ("fraction:0,1,0", "greater than 0"),
+        ("fraction:0.5,nan,0.5", "val: "),
+        ("fraction:a,b,c", "fraction:TRAIN,VAL,TEST"),
+        ("subsets:x", "subsets[:N]"),
+        ("nothing.json", "nothing.json"),
+    ],
+)
+def test_splits_that_make_no_sense(
+    phantoms: Path, prepare: Run, tmp_path: Path, splits: str, said: str
+) -> None:
+    status, words = prepare(
+        phantoms, "--annotations", phantoms / "annotations.csv", "--splits", splits
+    )
+    assert status == 2
+    assert said in words
+    assert "Traceback" not in words
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_subset_that_is_not_there(luna: Path, prepare: Run, tmp_path: Path) -> None:
     status, words = prepare(luna, "--splits", "subsets:3")
     assert status == 2
@@ -95,6 +149,42 @@ def test_decathlon(phantoms: Path, prepare: Run, tmp_path: Path) -> None:
     for scan in open_dataset(tmp_path / "out").scans():
         mask = sitk.ReadImage(str(phantoms / "masks" / f"{scan.scan_id}.nii.gz"))
         assert (scan.mask() > 0).sum() == (sitk.GetArrayViewFromImage(mask) > 0).sum()
+
+
+def test_lungs_of_phantoms(phantoms: Path, prepare: Run, tmp_path: Path) -> None:
+    status, words = prepare(phantoms, "--masks", phantoms / "lungs", "--recipe", "lung-region")
+    assert status == 0, words
+    scans = open_dataset(tmp_path / "out").scans()
+    assert len(scans) == 3
+    for scan in scans:
+        lungs = sitk.ReadImage(str(phantoms / "lungs" / f"{scan.scan_id}.nii.gz"))
+        # both lungs have one label, and the scan was not taken for another's mask
+        assert (scan.mask() == sitk.GetArrayViewFromImage(lungs)).all()
+        assert scan.card.statistics is not None
+        assert not scan.card.problems
+
+
+@pytest.mark.parametrize("recipe", ["ct-lns", "lung-region"])
+def test_masks_of_lungs_are_for_lungs_alone(
+    phantoms: Path, prepare: Run, tmp_path: Path, recipe: str
+) -> None:
+    status, words = prepare(phantoms, "--masks", phantoms, "--recipe", recipe)
+    assert status == 0, words
+    folder = {"ct-lns": "masks", "lung-region": "lungs"}[recipe]
+    for scan in open_dataset(tmp_path / "out").scans():
+        mask = sitk.ReadImage(str(phantoms / folder / f"{scan.scan_id}.nii.gz"))
+        assert len(scan.card.masks) == 1
+        assert ((scan.mask() > 0) == (sitk.GetArrayViewFromImage(mask) > 0)).all()
+
+
+def test_lungs_are_not_learned_from_annotations(
+    phantoms: Path, prepare: Run, tmp_path: Path
+) -> None:
+    table = phantoms / "annotations.csv"
+    status, words = prepare(phantoms, "--annotations", table, "--recipe", "lung-region")
+    assert status == 2
+    assert "--masks" in words
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_results_replace_older_ones_only_after_success(tmp_path, model, monkeypa
     list(predict(spec, Uncontrolled()))
     before = spec.mask.read_bytes()
 
-    def broken(*_):
+    def broken(*_, **__):
         raise ModelError("broken")
 
     monkeypatch.setattr(predict_module, "write_volume", broken)

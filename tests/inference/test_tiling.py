@@ -10,7 +10,6 @@ from napari_ctlns.events import ThreadControl
 from napari_ctlns.inference.tiling import (
     SlabBlender,
     blending_weights,
-    plan_windows,
     predict_array,
     window_starts,
 )
@@ -36,11 +35,12 @@ class Engine:
         return self.function(batch)
 
 
-def _recipe(window=(16, 16, 16), overlap=0.25):
+def _recipe(window=(16, 16, 16), overlap=0.25, structure="nodule", **network):
     return Recipe(
         name="test",
+        structure=structure,
         patches=Patches(size=window),
-        network=Network(channels=(4, 8, 16)),
+        network=Network(channels=(4, 8, 16), **network),
         inference=Inference(overlap=overlap),
     )
 
@@ -179,10 +179,59 @@ def test_only_windows_that_touch_the_inside_are_run():
 def test_windows_of_mere_air_are_not_run():
     hu = np.full((16, 16, 64), -1000, np.int16)
     hu[:, :, 50] = 40
-    assert plan_windows(hu, (16, 16, 16), 0.0, 4) == [(0, 0, 48)]
     engine = Engine(np.ones_like)
-    assert _predict(hu[:, :, :48], engine, _recipe()).max() == 0
-    assert engine.windows == 0
+    probability = _predict(hu, engine, _recipe(overlap=0.0))
+    assert engine.windows == 1
+    np.testing.assert_array_equal(np.flatnonzero(probability.any((0, 1))), np.arange(48, 64))
+
+
+def test_lungs_are_looked_for_in_air_too():
+    hu = np.full((16, 16, 32), -1000, np.int16)
+    assert _predict(hu, Engine(np.ones_like), _recipe(structure="lung")).min() == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3, 7])
+@pytest.mark.parametrize("shape", [(9, 40, 21), (2, 16, 16), (1, 12, 30)])
+def test_two_dimensions_answer_for_the_middle_slice_of_every_window(channels, shape):
+    """An engine that passes on the middle slice gives the scan back, voxel for voxel."""
+    middles = Engine(lambda batch: batch[:, :, channels // 2 : channels // 2 + 1], batch_size=4)
+    hu, recipe = _scan(shape), _recipe((channels, 16, 16), dimensions=2)
+    probability = _predict(hu, middles, recipe)
+    expected = scaling_of(recipe.preparation, hu).applied(hu)
+    np.testing.assert_allclose(probability, expected, atol=6e-4)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 8])
+def test_slices_beyond_the_scan_are_its_mirror_image(depth):
+    seen = []
+
+    def run(batch):
+        seen.extend(batch[:, 0])
+        return batch[:, :, 3:4]
+
+    hu, recipe = _scan((depth, 16, 16)), _recipe((7, 16, 16), dimensions=2)
+    _predict(hu, Engine(run, batch_size=3), recipe)
+    scaled = scaling_of(recipe.preparation, hu).applied(hu)
+    there_and_back = np.concatenate([scaled, scaled[::-1]] * 9)  # one mirror image on the other
+    first = 4 * 2 * depth
+    assert len(seen) == depth
+    for z, window in enumerate(seen):
+        np.testing.assert_array_equal(window, there_and_back[first + z - 3 : first + z + 4])
+
+
+def test_a_scan_smaller_than_a_window_gets_a_smaller_one_if_that_changes_nothing():
+    shapes = []
+
+    def run(batch):
+        shapes.append(batch.shape[2:])
+        return batch[:, :, :1] if batch.shape[2] == 3 else batch
+
+    hu = _scan((3, 21, 16))
+    _predict(hu, Engine(run), _recipe((16, 32, 32)))
+    _predict(hu, Engine(run), _recipe((16, 32, 32), norm="instance"))
+    _predict(hu, Engine(run), _recipe((3, 32, 32), dimensions=2))
+    assert shapes[:2] == [(4, 24, 16), (16, 32, 32)]
+    assert set(shapes[2:]) == {(3, 24, 16)}
 
 
 def test_beyond_a_small_scan_lies_its_mirror_image():
@@ -193,7 +242,7 @@ def test_beyond_a_small_scan_lies_its_mirror_image():
         return batch
 
     hu = _scan((3, 20, 16))
-    recipe = _recipe()
+    recipe = _recipe(norm="instance")
     _predict(hu, Engine(run), recipe)
     assert seen[0].shape == (16, 16, 16)
     expected = np.concatenate([hu, hu[::-1], hu, hu[::-1], hu, hu[::-1]])[:16, :16]

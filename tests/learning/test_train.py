@@ -13,6 +13,7 @@ from napari_ctlns.events import (
     Finished,
     Log,
     Metric,
+    Preview,
     Progress,
     Saved,
     Started,
@@ -86,10 +87,12 @@ def test_a_run_from_start_to_finish(spec_of: Any) -> None:
         "train/loss": steps,
         "train/learning_rate": steps,
         "train/patches_per_second": steps,
+        "train/device_memory_mb": steps,
         "epoch/train_loss": epochs,
         "val/loss": epochs,
         "val/dice": epochs,
         "val/nodule_voxel_accuracy": epochs,
+        "val/iou": epochs,
     }
     with (spec.out / "history.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -104,11 +107,17 @@ def test_a_run_from_start_to_finish(spec_of: Any) -> None:
     assert TrainSpec.model_validate_json((spec.out / "spec.json").read_text("utf-8")) == spec
     assert any((spec.out / "tensorboard").iterdir())
     saved = {(e.kind, e.path) for e in events if isinstance(e, Saved)}
+    (shared,) = (spec.out.parent / "best-of-all").glob("ct-lns-*")
     assert saved == {
         ("model", spec.out / "best"),
+        ("best of all", shared),
         ("checkpoint", spec.out / "checkpoints" / "last.pt"),
     }
+    assert read_card(shared).metrics == card.metrics
     assert not list(spec.out.rglob(".*"))
+    previews = [e for e in events if isinstance(e, Preview)]
+    assert [e.step for e in previews] == epochs
+    assert all(e.path.is_file() for e in previews)
 
 
 def test_it_learns(spec_of: Any) -> None:
@@ -227,22 +236,23 @@ def test_a_broken_loss_ends_the_run_and_keeps_good_weights(
         "napari_ctlns.learning.learner.build_loss",
         lambda _: lambda logits, _: logits.mean() * float("nan"),
     )
-    with pytest.raises(RunError, match=r"loss is nan at step 5; lower .*learning_rate"):
+    with pytest.raises(
+        RunError, match=r"loss is nan at step 5, of \w at \(.*lower .*learning_rate"
+    ):
         run(spec.model_copy(update={"resume": True}))
     assert_equal(weights_of(spec), good)
 
 
 def test_exploded_weights_are_never_saved(spec_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Learner.step
+    update = Learner.update
 
-    def exploding(self: Learner, *arguments: Any) -> float:
-        loss = step(self, *arguments)
+    def exploding(self: Learner, rate: float) -> None:
+        update(self, rate)
         with torch.no_grad():
             next(iter(self.network.parameters())).fill_(float("inf"))
-        return loss
 
     spec = spec_of()
-    monkeypatch.setattr(Learner, "step", exploding)
+    monkeypatch.setattr(Learner, "update", exploding)
     with pytest.raises(RunError, match="weights broke"):
         stopped_after(spec, 1)
     assert not (spec.out / "checkpoints").exists()
@@ -277,7 +287,11 @@ def test_bad_input_leaves_nothing_behind(
     cases: list[tuple[TrainSpec, type[CtlnsError], str]] = [
         (spec_of(dataset=tmp_path / "none"), DatasetError, "is not a dataset"),
         (spec_of(dataset=folder), DatasetError, "no training scans"),
-        (spec_of(changes={"preparation.spacing_mm": 2.0}), DatasetError, "has spacing 1.0 mm"),
+        (
+            spec_of(changes={"preparation.spacing_mm": 2.0}),
+            DatasetError,
+            "spacing_mm is 1.0, not 2.0",
+        ),
         (spec_of(start_from=tmp_path / "none"), ModelError, "no model"),
         (spec_of(resume=True), RunError, "no checkpoint"),
         (spec_of(changes={"optimisation.precision": "fp16"}), RunError, "fp16 needs CUDA"),

@@ -32,7 +32,9 @@ def test_scans_and_masks_are_read_by_simpleitk(cohort: tuple[Path, list[object]]
         mask = sitk.ReadImage(str(folder / "masks" / f"{spec.name}.nii.gz"))
         assert np.array_equal(sitk.GetArrayFromImage(scan), phantom.volume.array)
         assert np.array_equal(sitk.GetArrayFromImage(mask), phantom.mask.array)
-        for image in (scan, mask):
+        lungs = sitk.ReadImage(str(folder / "lungs" / f"{spec.name}.nii.gz"))
+        assert np.array_equal(sitk.GetArrayFromImage(lungs), phantom.lungs.array)
+        for image in (scan, mask, lungs):
             assert image.GetSpacing() == pytest.approx((2.5, 2, 3))
             assert image.GetOrigin() == pytest.approx(phantom.volume.geometry.origin, abs=1e-4)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from napari_ctlns.events import Metric, Progress
-from napari_ctlns.plugin.curves import MOST_POINTS, RunCurves, place_in_words
+from napari_ctlns.plugin.curves import MOST_POINTS, RunCurves, place_in_words, speed_in_words
 
 
 def curves_of(name: str, values: dict[int, float]) -> RunCurves:
@@ -81,3 +81,18 @@ def test_a_place_is_an_epoch_and_a_step_of_it() -> None:
     assert place(8, 8, (4, 8), 2) == "epoch 2 of 2, step 8"
     assert place(7, 40, (), None) == "step 7 of 40"
     assert place(7, None, (), 10) == "step 7"
+
+
+def test_speed_and_memory_are_said() -> None:
+    assert speed_in_words(RunCurves()) == ""
+    curves = RunCurves()
+    for step in range(1, 31):  # the first steps are slow, and count no more
+        speed = 1.0 if step <= 10 else 40.0 + step % 2
+        curves.add(Metric(name="train/patches_per_second", step=step, value=speed))
+    assert speed_in_words(curves) == "40 patches/s"
+    curves.add(Metric(name="train/device_memory_mb", step=30, value=712.3))
+    assert speed_in_words(curves) == "40 patches/s, 712 MB"
+    curves.add(Metric(name="train/device_memory_mb", step=31, value=3120.0))
+    assert speed_in_words(curves) == "40 patches/s, 3.1 GB"
+    slow = curves_of("train/patches_per_second", {1: 0.256})
+    assert speed_in_words(slow) == "0.26 patches/s"

@@ -4,11 +4,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QComboBox, QPushButton, QWidget
 
 from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.views.recipe_form import FEW, RecipeForm
-from napari_ctlns.recipe import Recipe, load_recipe
+from napari_ctlns.recipe import Recipe, builtin_recipes, load_recipe
 
 
 @pytest.fixture
@@ -21,7 +21,12 @@ def form(qtbot: QtBot) -> RecipeForm:
 
 @pytest.fixture
 def whole(form: RecipeForm) -> RecipeForm:
-    form.more.expand()
+    return unfolded(form)
+
+
+def unfolded(form: RecipeForm) -> RecipeForm:
+    for fold in (form.more, *form.sections.values()):
+        fold.expand()
     return form
 
 
@@ -57,19 +62,41 @@ def test_only_a_few_are_made_at_first(form: RecipeForm) -> None:
         form.field("network.norm")
 
 
+def test_a_section_is_made_when_it_is_unfolded(form: RecipeForm) -> None:
+    form.more.expand()
+    form.sections["Network"].expand()
+    assert form.field("network.norm")
+    with pytest.raises(KeyError):
+        form.field("augmentation.noise")
+    field = form.field("network.norm")
+    form.sections["Network"].collapse()
+    form.sections["Network"].expand()
+    assert form.field("network.norm") is field
+
+
+@pytest.mark.parametrize("name", builtin_recipes())
+def test_every_recipe_can_be_shown(whole: RecipeForm, name: str) -> None:
+    recipe = load_recipe(name)
+    whole.show_recipe(recipe)
+    assert whole.problem == ""
+    assert whole.recipe() == recipe
+
+
 def test_a_form_left_alone_gives_the_recipe_exactly(qtbot: QtBot) -> None:
     recipe = load_recipe("ct-lns").with_changes(
         {
             "inference.window": None,
             "preparation.spacing_mm": "native",
             "inference.overlap": 0.123456789,  # finer than its control
+            "network.dropout": 0.99999,  # nearer to its bound
+            "optimisation.ema_decay": 0.9999,
             "optimisation.weight_decay": 1e-9,
             "optimisation.seed": -5,
         }
     )
     form = RecipeForm()
     qtbot.addWidget(form)
-    form.more.expand()
+    unfolded(form)
     form.show_recipe(recipe)
     assert form.recipe() == recipe
 
@@ -95,9 +122,22 @@ def test_what_is_written_is_in_the_recipe(whole: RecipeForm, qtbot: QtBot) -> No
         recipe = whole.recipe()
         assert getattr(getattr(recipe, section) if section else recipe, name) == value
     whole.field("network.norm").native.setCurrentText("instance")
+    write(qtbot, whole, "optimisation.ema_decay", "0.9995")
+    assert whole.recipe().optimisation.ema_decay == 0.9995
     whole.field("optimisation.shuffle").native.click()
     assert whole.recipe().network.norm == "instance"
     assert not whole.recipe().optimisation.shuffle
+
+
+def test_numbers_to_choose_from_are_numbers(whole: RecipeForm, qtbot: QtBot) -> None:
+    native = whole.field("network.dimensions").native
+    assert isinstance(native, QComboBox)
+    assert [native.itemText(i) for i in range(native.count())] == ["2", "3"]
+    native.setCurrentText("2")
+    write(qtbot, whole, "patches.size", "1, 64, 64")
+    write(qtbot, whole, "inference.window", "1, 64, 64")
+    assert whole.problem == ""
+    assert whole.recipe().network.dimensions == 2
 
 
 def test_numbers_stay_in_their_range(whole: RecipeForm, qtbot: QtBot) -> None:

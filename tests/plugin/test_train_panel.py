@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from PIL import Image
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -21,6 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ctlns.atomic import write_text
 from napari_ctlns.events import (
     Event,
     Failed,
@@ -38,6 +40,7 @@ from napari_ctlns.plugin.panels.train_panel import TrainPanel
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.settings import Settings
 from napari_ctlns.plugin.views.data_choice import DataChoice
+from napari_ctlns.plugin.views.epoch_pictures import EpochPictures
 from napari_ctlns.plugin.views.loss_plot import LossPlot
 from napari_ctlns.plugin.views.recipe_choice import RecipeChoice
 from napari_ctlns.plugin.views.recipe_form import RecipeForm
@@ -48,6 +51,7 @@ from napari_ctlns.specs import TrainSpec
 from napari_ctlns.volume import Volume
 
 T = TypeVar("T", bound=QWidget)
+LONG = 150_000
 STAND_IN = "no nodules to validate on: the training scans stand in"
 
 
@@ -101,6 +105,11 @@ class Hand:
         return self.find(LossPlot)
 
     @property
+    def pictures(self) -> EpochPictures:
+        self._qtbot.waitUntil(lambda: bool(self.panel.findChildren(EpochPictures)))
+        return self.find(EpochPictures)
+
+    @property
     def status(self) -> str:
         return self.bar.said
 
@@ -113,8 +122,12 @@ class Hand:
         assert button.isEnabled(), button.toolTip()
         self._qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
+    def unfold_all(self) -> None:
+        for fold in (self.form.more, *self.form.sections.values()):
+            fold.expand()
+
     def wait_for(self, words: str) -> None:
-        self._qtbot.waitUntil(lambda: words in self.status, timeout=60_000)
+        self._qtbot.waitUntil(lambda: words in self.status, timeout=LONG)
 
     def write(self, key: str, text: str) -> None:
         widget = self.form.field(key).native
@@ -141,12 +154,13 @@ class Run:
         self._total = 10 * epochs
         self.tell(Started(title="Train ct-lns on dataset"))
 
-    def state(self, state: State, alive: bool = True) -> None:
+    def state(self, state: State, alive: bool = True, host: str = "") -> None:
         said = write_state(self.folder, state)
-        if not alive:
-            dead = said.worker.model_copy(update={"pid": 2**22 + 1})
-            text = said.model_copy(update={"worker": dead}).model_dump_json()
-            (self.folder / "state.json").write_text(text, "utf-8")
+        if not alive or host:
+            there = {"host": host} if host else {"pid": 2**22 + 1}
+            worker = said.worker.model_copy(update=there)
+            text = said.model_copy(update={"worker": worker}).model_dump_json()
+            write_text(self.folder / "state.json", text)
 
     def tell(self, *events: Event) -> None:
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
@@ -160,6 +174,14 @@ class Run:
             if step % 10 == 0:
                 for name in ("epoch/train_loss", "val/loss", "val/dice"):
                     self.tell(Metric(name=name, step=step, value=0.5))
+
+    def preview(self, epoch: int, folder: str = "/elsewhere/previews") -> None:
+        path = self.folder / "previews" / f"epoch-{epoch:04d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (60, 20), (10 * epoch, 0, 0)).save(path)
+        line = {"event": "preview", "path": f"{folder}/{path.name}", "step": 10 * epoch}
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
     def checkpoint(self) -> None:
         (self.folder / "checkpoints").mkdir()
@@ -200,7 +222,7 @@ def test_a_click_trains_on_the_layers_now_open(
 ) -> None:
     hand.write("optimisation.epochs", "2")
     hand.write("patches.size", "[16, 16, 16]")
-    hand.form.more.expand()
+    hand.unfold_all()
     hand.write("network.channels", "[4, 8]")
     hand.write("patches.per_scan", "8")
     hand.write("name", "small")
@@ -403,6 +425,104 @@ def test_a_run_is_paused_goes_on_and_stops(
     assert hand.button("Resume").isEnabled()
 
 
+def test_a_run_of_another_machine_is_paused_and_stopped_too(
+    hand: Hand, run: Run, model_session: Session, qtbot: QtBot
+) -> None:
+    run.state("running", host="elsewhere")
+    model_session.watch_run(run.folder)
+    run.steps(1, 2)
+    qtbot.waitUntil(hand.bar.pause.isVisible, timeout=LONG)
+    hand.click("Pause")
+    assert run.asked == "pause"
+    run.state("paused", host="elsewhere")
+    qtbot.waitUntil(lambda: "paused" in hand.bar.place_shown(), timeout=LONG)
+    hand.click("Go on")
+    assert run.asked == "go"
+    hand.click("Stop")
+    assert run.asked == "stop"
+    hand.click("End now")  # nobody can from here
+    assert "works on elsewhere; end it there" in hand.bar.remarks.text()
+    run.tell(Finished(result={"epochs": 1}, stopped=True))
+    run.state("stopped", host="elsewhere")
+    hand.wait_for("Stopped after 1 epoch")
+
+
+def test_speed_and_memory_are_shown(
+    hand: Hand, run: Run, model_session: Session, qtbot: QtBot
+) -> None:
+    run.tell(
+        Metric(name="train/patches_per_second", step=1, value=41.3),
+        Metric(name="train/device_memory_mb", step=1, value=3120),
+        Progress(done=1, total=30, unit="step"),
+    )
+    model_session.watch_run(run.folder)
+    facts = "epoch 1 of 3, step 1 of 10\n41 patches/s, 3.1 GB"
+    qtbot.waitUntil(lambda: hand.bar.place_shown() == facts, timeout=LONG)
+
+
+def test_the_picture_of_the_newest_epoch_is_shown(
+    hand: Hand, run: Run, model_session: Session, qtbot: QtBot
+) -> None:
+    model_session.watch_run(run.folder)
+    pictures = hand.pictures
+    assert not pictures.picture.has_picture
+    assert "After each epoch" in pictures.picture.text()
+    run.preview(1)
+    qtbot.waitUntil(lambda: pictures.picture.has_picture, timeout=LONG)
+    assert not pictures.slider.isEnabled()
+    run.preview(2)
+    run.preview(3, folder=r"D:\runs\mine\previews")  # as another machine calls it
+    there = run.folder / "previews"
+    qtbot.waitUntil(lambda: pictures.shown == there / "epoch-0003.png", timeout=LONG)
+    pictures.slider.setFocus()
+    qtbot.keyClick(pictures.slider, Qt.Key.Key_Left)
+    qtbot.waitUntil(lambda: pictures.picture.accessibleName() == "epoch-0002", timeout=LONG)
+    hand.click("Leave")
+    model_session.watch_run(run.folder)
+    qtbot.waitUntil(lambda: pictures.picture.accessibleName() == "epoch-0003", timeout=LONG)
+
+
+def test_a_run_that_dies_while_it_is_watched_is_said(
+    hand: Hand, run: Run, model_session: Session, qtbot: QtBot
+) -> None:
+    model_session.watch_run(run.folder)
+    run.steps(1, 5)
+    qtbot.waitUntil(hand.bar.pause.isVisible, timeout=LONG)
+    run.checkpoint()
+    run.state("running", alive=False)
+    hand.wait_for("ended without a word; Resume goes on from its last checkpoint")
+    assert hand.button("Resume").isEnabled()
+
+
+def test_a_run_that_stopped_early_says_so(
+    hand: Hand,
+    run: Run,
+    model_session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+) -> None:
+    run.steps(1, 20)
+    run.checkpoint()
+    best = {"epoch": 1, "val_dice": 0.5}
+    run.tell(Finished(result={"epochs": 2, "best": best, "early": True}))
+    run.state("finished")
+    model_session.watch_run(run.folder)
+    hand.wait_for("Stopped early after 2 epochs: no better for 1 epoch; best Dice 0.5, epoch 1")
+    hand.button("Data and settings").click()
+    assert hand.button("Resume").isEnabled()  # the form asks for no early stopping
+    hand.unfold_all()
+    hand.write("optimisation.early_stopping_patience", "1")
+    assert not hand.button("Resume").isEnabled()
+    assert "no better for 1 epoch; set a longer" in hand.button("Resume").toolTip()
+    hand.write("optimisation.early_stopping_patience", "2")
+    started: list[TrainSpec] = []
+    monkeypatch.setattr(training_start, "start_training", lambda spec: started.append(spec) or 1)
+    hand.click("Resume")
+    qtbot.waitUntil(lambda: bool(started), timeout=LONG)
+    assert started[0].recipe.optimisation.early_stopping_patience == 2
+    assert started[0].recipe.optimisation.epochs == 3
+
+
 def test_what_another_did_to_a_run_is_shown(
     hand: Hand, run: Run, model_session: Session, qtbot: QtBot
 ) -> None:
@@ -559,7 +679,7 @@ def test_the_plot_follows_the_theme(
 
 def test_every_control_explains_itself(hand: Hand, run: Run, model_session: Session) -> None:
     model_session.watch_run(run.folder)
-    hand.form.more.expand()
+    hand.unfold_all()
     for kind in (QPushButton, QComboBox):
         for widget in hand.panel.findChildren(kind):
             assert widget.toolTip(), widget
@@ -573,7 +693,7 @@ def test_nothing_is_wider_than_a_narrow_panel(
     model_session.add_scan(named)
     model_session.add_mask(named.mask((named.array == 60).astype(np.uint8)), "nodules")
     hand = open_panel()
-    hand.form.more.expand()
+    hand.unfold_all()
     hand.write("name", "not allowed")
     hand.panel.resize(hand.panel.minimumWidth(), 600)
     area = hand.find(QScrollArea)
@@ -586,7 +706,7 @@ def test_nothing_is_wider_than_a_narrow_panel(
 def test_a_panel_that_outlives_its_viewer_draws_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
 ) -> None:
-    monkeypatch.setattr(train_panel, "_MS_BEFORE_PLOT", 10)
+    monkeypatch.setattr(train_panel, "_MS_BEFORE_VIEW", 10)
     viewer = ViewerModel()
     panel = TrainPanel(viewer)
     qtbot.addWidget(panel)

@@ -1,6 +1,7 @@
 """From what the Train panel says to jobs, and what there is to say of runs."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,20 @@ import numpy as np
 import pytest
 
 from napari_ctlns.errors import DatasetError, RunError
-from napari_ctlns.events import Failed, Finished, Progress, ThreadControl, Uncontrolled
+from napari_ctlns.events import (
+    Failed,
+    Finished,
+    Preview,
+    Progress,
+    ThreadControl,
+    Uncontrolled,
+    event_from_json,
+)
 from napari_ctlns.plugin.runs import (
     best_model_of,
     ending_in_words,
     has_checkpoint,
+    picture_of,
     recipe_of_run,
     resume_spec,
 )
@@ -23,6 +33,7 @@ from napari_ctlns.plugin.training import (
     PreparedData,
     pair_up,
     plan_training,
+    prepared_dataset,
     write_copies,
 )
 from napari_ctlns.recipe import load_recipe
@@ -114,7 +125,33 @@ class TestPlan:
         assert first.parent == tmp_path / "work" / "datasets"
         assert dataset(table, optimisation__epochs=3) == first
         assert dataset(other) != first
-        assert dataset(table, preparation__spacing_mm=2.0) != first
+        others = {
+            dataset(table, preparation__spacing_mm=2.0),
+            dataset(table, preparation__drop_first_slices=3),
+            dataset(table, preparation__slice_size=(64, 64)),
+            dataset(table, preparation__smoothing_mm=1.0),
+            dataset(table, preparation__normalisation="standardise"),
+            dataset(table, structure="lung"),
+        }
+        assert len(others - {first}) == 6
+        # normalised when it is learned from
+        assert dataset(table, preparation__normalisation="divide") == first
+        assert dataset(table, preparation__clip_hu=(-900, 300)) == first
+
+    def test_a_dataset_is_known_once_it_is_prepared(self, volume: Volume, tmp_path: Path) -> None:
+        table, scans, work = file(tmp_path / "a.csv"), tmp_path / "scans", tmp_path / "work"
+        scans.mkdir()
+        data = FolderData(scans, table)
+        assert prepared_dataset(data, RECIPE, work) is None
+        plan = plan_training(data, RECIPE, "cpu", work)
+        file(plan.train.dataset / "dataset.json")
+        assert prepared_dataset(data, RECIPE, work) == plan.train.dataset
+        other = RECIPE.with_changes({"preparation.spacing_mm": 2.0})
+        assert prepared_dataset(data, other, work) is None
+        assert prepared_dataset(PreparedData(plan.train.dataset), other, work) == plan.train.dataset
+        assert prepared_dataset(PreparedData(None), RECIPE, work) is None
+        layers = pair_up([volume], [mask_of(volume)])
+        assert prepared_dataset(layers, RECIPE, work) is None
 
     def test_what_lacks_is_said(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match="no open scan"):
@@ -180,7 +217,7 @@ class TestRuns:
         assert spec.out == run
         assert spec.device == "cuda"
         assert spec.recipe.optimisation.epochs == 7
-        assert resume_spec(run, "cpu", 20).recipe.optimisation.epochs == 20
+        assert resume_spec(run, "cpu", {"optimisation.epochs": 20}).recipe.optimisation.epochs == 20
 
     def test_a_run_without_a_checkpoint_cannot_go_on(self, run: Path) -> None:
         (run / "checkpoints" / "last.pt").unlink()
@@ -208,10 +245,24 @@ class TestRuns:
         assert best_model_of(run) == run / "best"
 
 
+@pytest.mark.parametrize(
+    "elsewhere", ["/mnt/there/run/previews/epoch-0003.png", r"D:\there\previews\epoch-0003.png"]
+)
+def test_a_picture_is_found_though_its_run_has_another_path(tmp_path: Path, elsewhere: str) -> None:
+    line = json.dumps({"event": "preview", "path": elsewhere, "step": 3})
+    preview = event_from_json(line)
+    assert isinstance(preview, Preview)
+    assert picture_of(tmp_path, preview) == tmp_path / "previews" / "epoch-0003.png"
+
+
 def test_an_end_is_said_with_what_can_be_done() -> None:
     result = {"epochs": 8, "best": {"epoch": 5, "val_dice": 0.61234}}
     assert ending_in_words(Finished(result=result)) == (
         "Finished after 8 epochs; best Dice 0.612, epoch 5"
+    )
+    early = {"epochs": 8, "best": {"epoch": 5, "val_dice": 0.61234}, "early": True}
+    assert ending_in_words(Finished(result=early)) == (
+        "Stopped early after 8 epochs: no better for 3 epochs; best Dice 0.612, epoch 5"
     )
     assert ending_in_words(Finished()) == "Finished"
     stopped = Finished(result={"epochs": 1, "best": {}}, stopped=True)

@@ -259,7 +259,8 @@ def train(person: Person, folder: Path) -> Path:
     (data,) = panel.findChildren(DataChoice)
     assert data.way.currentText() == "Open layers"  # chosen, because a scan and its mask are open
     (form,) = panel.findChildren(RecipeForm)
-    person.clicks(panel, "More")
+    for fold in ("More", "Patches", "Network", "Inference"):
+        person.clicks(panel, fold)
     for key, text in SMALL.items():
         person.writes(form.field(key).native, text)
     person.clicks(panel, "More")

@@ -1,7 +1,6 @@
 """Commands that teach a model, judge it and use it."""
 
 import contextlib
-import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -23,15 +22,13 @@ from napari_ctlns.cli.options import (
     recipe_of,
     run_job,
 )
+from napari_ctlns.cli.splitting import SPLIT_FORMS, split_fields
 from napari_ctlns.errors import CtlnsError, ModelError, RunError
 from napari_ctlns.jobs.registry import JOBS, start_job
 from napari_ctlns.recipe import Recipe, load_recipe
 from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
 
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a training writes.")]
-
-_SUBSETS = re.compile(r"subsets(?::(\d+))?")
-_LAST_SUBSET = 9  # LUNA16 has subset0 to subset9
 
 
 class SplitName(StrEnum):
@@ -72,10 +69,10 @@ def prepare(
         float, typer.Option(min=0.01, max=1, help="Share of readers who must agree.")
     ] = 0.5,
     splits: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE|subsets[:N]",
-            help="Which patients are for what; or LUNA16's subsets, N (9) for testing.",
+            metavar="FILE|RULE",
+            help="Which patients are for what, a file or: " + ", ".join(SPLIT_FORMS),
         ),
     ] = None,
     patients: Annotated[Path | None, typer.Option(help="CSV: scan_id, patient_id.")] = None,
@@ -86,7 +83,6 @@ def prepare(
     strict: STRICT = False,
 ) -> None:
     """Make a dataset of scans and what marks their nodules."""
-    test_subset = _test_subset(splits)
     spec = PrepareSpec(
         source=source.absolute(),
         out=out.absolute(),
@@ -96,8 +92,7 @@ def prepare(
         structures=tuple(structure or ()),
         lidc_xml=_absolute(lidc_xml),
         lidc_share=lidc_share,
-        splits=_absolute(splits) if test_subset is None else None,
-        test_subset=test_subset,
+        **split_fields(splits),
         patients=_absolute(patients),
         skip_bad_rows=skip_bad_rows,
         strict=strict,
@@ -234,14 +229,6 @@ def predict(
         strict=strict,
     )
     run_job(lambda control: start_job(JOBS["predict"], spec, control))
-
-
-def _test_subset(splits: Path | None) -> int | None:
-    """Return the subset for testing where the subsets are the split: ``subsets:8`` names one."""
-    found = _SUBSETS.fullmatch(str(splits))
-    if found is None or (splits is not None and splits.exists()):
-        return None
-    return int(found[1] or _LAST_SUBSET)
 
 
 def _recipe_to_train(name: str | None, run: Path | None, start_from: Path | None) -> Recipe:

@@ -18,7 +18,7 @@ from napari_ctlns.dataset.mask_folder import MaskFolder
 from napari_ctlns.dataset.patients import Patients
 from napari_ctlns.dataset.readers_contours import ReadersContours
 from napari_ctlns.dataset.serving import same_preparation
-from napari_ctlns.dataset.split import places_of_subsets, read_splits
+from napari_ctlns.dataset.split import places_of_subsets, read_splits, refuse_too_few
 from napari_ctlns.dataset.truths import AnnotatedTruth, Truth
 from napari_ctlns.errors import DatasetError
 from napari_ctlns.formats import ScanFile
@@ -64,6 +64,11 @@ def begin(spec: PrepareSpec) -> Work:
     there = (spec.out / name for name in _folders(spec.out))
     scans = {scan.scan_id: scan for scan in map(read_scan_folder, there)}
     places = _places(spec, source.scans, scans.values())
+    if spec.split_rule is not None:
+        # a scan is of one patient: there cannot be more of these
+        there_are = {(file.path, file.series) for file in source.scans}
+        there_are |= {(s.card.source.path, s.card.source.series) for s in scans.values()}
+        refuse_too_few(len(there_are), spec.split_rule)
     without = [file for file in source.scans if truth.why_not(file)]
     unknown = [Unmatched(what=str(file.path), why=truth.why_not(file)) for file in without]
     if spec.strict and unknown:
@@ -86,8 +91,9 @@ def _places(
     spec: PrepareSpec, files: Iterable[ScanFile], scans: Iterable[PreparedScan]
 ) -> dict[int, Split]:
     """Return what the subsets are for; refuse what else is refused when all is prepared."""
-    if spec.splits is not None and spec.test_subset is not None:
-        raise DatasetError("the split is given twice, by file and by subset; choose one")
+    given = (spec.splits, spec.test_subset, spec.split_rule)
+    if sum(way is not None for way in given) > 1:
+        raise DatasetError("the split is given twice; choose a file, the subsets or a rule")
     if spec.splits is not None:
         read_splits(spec.splits)
     if spec.test_subset is None:

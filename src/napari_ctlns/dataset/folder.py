@@ -24,7 +24,7 @@ from napari_ctlns.findings import Annotation, Origin, now
 from napari_ctlns.masks.components import parts_of, smallest_dtype
 from napari_ctlns.normalising import HuStatistics, hu_statistics
 from napari_ctlns.recipe import Preparation
-from napari_ctlns.specs import Split
+from napari_ctlns.specs import Split, SplitRule
 from napari_ctlns.volume import Geometry, Source, Volume
 
 FORMAT_VERSION = 1
@@ -122,12 +122,13 @@ class ScanCard(_Card):
 
 
 class DatasetCard(_Card):
-    """What ``dataset.json`` holds: scans by folder name, the split by patient."""
+    """What ``dataset.json`` holds: scans by folder name, the split by patient and its rule."""
 
     format_version: int = FORMAT_VERSION
     preparation: Preparation
     scans: tuple[str, ...] = ()
     split: Mapping[str, Split] = Field(default_factory=dict)
+    split_rule: SplitRule | None = None
     unmatched: tuple[Unmatched, ...] = ()
 
 

@@ -17,7 +17,12 @@ from napari_ctlns.dataset.folder import (
 from napari_ctlns.dataset.layouts import subset_of
 from napari_ctlns.dataset.match import file_signature
 from napari_ctlns.dataset.revisions import add_scan, folder_name, replace_scan
-from napari_ctlns.dataset.split import split_by_share, split_by_subset, split_from_file
+from napari_ctlns.dataset.split import (
+    split_by_rule,
+    split_by_share,
+    split_by_subset,
+    split_from_file,
+)
 from napari_ctlns.dataset.truths import TrueMasks
 from napari_ctlns.dataset.unmatched import summary, warnings
 from napari_ctlns.errors import CtlnsError, DatasetError, OutputError, ScanError
@@ -196,6 +201,7 @@ def _end(work: Work, stopped: bool) -> Iterator[Event]:
         update={
             "scans": tuple(sorted(scan.folder.name for scan in work.scans.values())),
             "split": dict(split),
+            "split_rule": work.spec.split_rule,
             "unmatched": (*work.unmatched, *unplaced),
         }
     )
@@ -223,8 +229,11 @@ def _split(work: Work, patients_of: Mapping[str, str]) -> Mapping[str, Split]:
     if work.places:
         subsets = {scan_id: scan.card.fold for scan_id, scan in work.scans.items()}
         return split_by_subset(subsets, patients_of, work.places)
-    seed = work.spec.recipe.optimisation.seed
-    return split_by_share(patients_of.values(), seed, work.card.split)
+    seed, rule = work.spec.recipe.optimisation.seed, work.spec.split_rule
+    if rule is None:
+        return split_by_share(patients_of.values(), seed, work.card.split)
+    known = work.card.split if work.card.split_rule == rule else {}
+    return split_by_rule(patients_of.values(), rule, seed, known)
 
 
 def _in_several_subsets(scans: Iterable[PreparedScan]) -> list[str]:

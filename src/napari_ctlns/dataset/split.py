@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from napari_ctlns.errors import DatasetError
-from napari_ctlns.specs import Split
+from napari_ctlns.specs import Split, SplitByCount, SplitByFolds, SplitRule
 
 SHARE = 0.15
 """Of the patients, for validation and for testing each."""
@@ -38,16 +38,89 @@ def split_by_share(
         splits; two are for training and validation, one is for training.
     """
     everyone = set(patients)
-    split = {p: s for p, s in (known or {}).items() if p in everyone}
-    have = list(split.values())
     share = max(1, round(SHARE * len(everyone)))
+    val, test = share if len(everyone) >= 2 else 0, share if len(everyone) >= 3 else 0
+    return _filled_up(everyone, seed, val, test, known or {})
+
+
+def split_by_rule(
+    patients: Iterable[str],
+    rule: SplitRule,
+    seed: int,
+    known: Mapping[str, Split] | None = None,
+) -> dict[str, Split]:
+    """Divide patients by a rule, in an order that only ``seed`` and their ids decide.
+
+    Parameters
+    ----------
+    patients
+        Ids; their order does not matter.
+    rule
+        Shares, numbers or folds.
+    seed
+        Another seed gives another division.
+    known
+        Patients divided by the same shares or numbers before: they stay where they are.
+        Folds are made anew, for they must stay equal.
+
+    Returns
+    -------
+    dict
+        Every patient's split. Of shares above 0 each has a patient if there are enough.
+
+    Raises
+    ------
+    DatasetError
+        If there are too few patients.
+    """
+    everyone = set(patients)
+    refuse_too_few(len(everyone), rule)
+    if isinstance(rule, SplitByFolds):
+        before = (rule.fold - 1) % rule.folds
+        places: dict[int, Split] = {before: "val", rule.fold: "test"}
+        ranked = enumerate(_in_order(everyone, seed))
+        return {patient: places.get(rank % rule.folds, "train") for rank, patient in ranked}
+    if isinstance(rule, SplitByCount):
+        return _filled_up(everyone, seed, rule.val, rule.test, known or {})
+    val, test = (
+        max(1, round(share * len(everyone))) if share else 0 for share in (rule.val, rule.test)
+    )
+    val = min(val, len(everyone) - 1)
+    test = min(test, len(everyone) - 1 - val)
+    return _filled_up(everyone, seed, val, test, known or {})
+
+
+def refuse_too_few(patients: int, rule: SplitRule) -> None:
+    """Refuse a rule that leaves nobody to train on, or a fold empty.
+
+    Raises
+    ------
+    DatasetError
+        If ``patients``, or fewer, are too few.
+    """
+    many = f"{patients} patients are" if patients != 1 else "1 patient is"
+    if isinstance(rule, SplitByCount) and rule.val + rule.test >= patients:
+        raise DatasetError(
+            f"{many} too few: {rule.val} for validation and {rule.test} for testing leave none "
+            "to train on; lower the numbers of --splits count"
+        )
+    if isinstance(rule, SplitByFolds) and rule.folds > patients:
+        raise DatasetError(f"{many} too few for {rule.folds} folds; lower --splits folds")
+
+
+def _filled_up(
+    everyone: set[str], seed: int, val: int, test: int, known: Mapping[str, Split]
+) -> dict[str, Split]:
+    """Put new patients where some are lacking, training first if nobody is there."""
+    split = {p: s for p, s in known.items() if p in everyone}
+    have = list(split.values())
     lacking: dict[Split, int] = {
         "train": 1 - have.count("train"),
-        "val": (share if len(everyone) >= 2 else 0) - have.count("val"),
-        "test": (share if len(everyone) >= 3 else 0) - have.count("test"),
+        "val": val - have.count("val"),
+        "test": test - have.count("test"),
     }
     places = chain(*(repeat(name, n) for name, n in lacking.items()), repeat("train"))
-    fresh = sorted(everyone - split.keys(), key=lambda patient: _order(patient, seed))
+    fresh = _in_order(everyone - split.keys(), seed)
     rest: Iterable[Split] = places  # type: ignore[assignment]
     return split | dict(zip(fresh, rest, strict=False))
 
@@ -189,6 +262,6 @@ def _from_csv(text: str, path: Path) -> list[tuple[str, Any]]:
     return [(row["patient_id"], (row["split"] or "").strip()) for row in reader]
 
 
-def _order(patient: str, seed: int) -> str:
-    """Return a text whose order is a shuffle of the patients that ``seed`` decides."""
-    return hashlib.sha256(f"{seed}/{patient}".encode()).hexdigest()
+def _in_order(patients: Iterable[str], seed: int) -> list[str]:
+    """Return patients in an order that ``seed`` decides."""
+    return sorted(patients, key=lambda p: hashlib.sha256(f"{seed}/{p}".encode()).hexdigest())

@@ -164,7 +164,9 @@ def _with_slices_left_out(prepared: Geometry, scan: Geometry) -> Geometry:
 
 
 def _told(rows: Iterable[Annotation], why: str) -> tuple[str, ...]:
-    return tuple("annotation at ({:g}, {:g}, {:g}) mm {}".format(*row.centre, why) for row in rows)
+    return tuple(
+        f"annotation at ({row.x_mm:g}, {row.y_mm:g}, {row.z_mm:g}) mm {why}" for row in rows
+    )
 
 
 def _rows(path: Path, skip_bad_rows: bool) -> tuple[Sequence[Annotation], Sequence[str]]:

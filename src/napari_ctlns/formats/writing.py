@@ -17,7 +17,7 @@ from napari_ctlns.findings import Findings
 from napari_ctlns.formats.images import EXTENSIONS, extension, file_stem
 from napari_ctlns.formats.images.metaimage import TYPES as METAIMAGE_TYPES
 from napari_ctlns.formats.images.nrrd import TYPES as NRRD_TYPES
-from napari_ctlns.formats.seg import SEG_EXTENSION, write_seg
+from napari_ctlns.formats.seg import SEG_EXTENSION, Structure, write_seg
 from napari_ctlns.resampling import to_sitk
 from napari_ctlns.volume import Geometry, Kind, Volume
 
@@ -29,15 +29,18 @@ _QUICKLY = 1
 
 
 def write_volume(
-    volume: Volume, path: str | os.PathLike[str], findings: Findings | None = None
+    volume: Volume,
+    path: str | os.PathLike[str],
+    findings: Findings | None = None,
+    structure: Structure = "nodule",
 ) -> None:
     """Write a volume on the source's own grid; the format follows the extension.
 
     Masks are packed and take the smallest unsigned type that holds their labels;
     a CT keeps its type. A ``.mhd`` gets its voxels in a ``.raw`` (masks:
     ``.zraw``) file beside it, a ``.nhdr`` in a ``.raw.gz``. A mask of a DICOM
-    series may be a ``.dcm``, a DICOM SEG, see `write_seg`; ``findings`` tell it
-    more of its segments.
+    series may be a ``.dcm``, a DICOM SEG, see `write_seg`; ``findings`` and
+    ``structure`` tell it more of its segments.
 
     Raises
     ------
@@ -52,7 +55,7 @@ def write_volume(
     if path.is_dir():
         raise OutputError(f"cannot write {path}: there is a folder of that name; choose another")
     if not known:
-        write_seg(volume, path, volume.source, findings)
+        write_seg(volume, path, volume.source, findings, structure)
         return
     geometry = volume.geometry.source
     array = _storable(volume.geometry.to_source(volume.array), volume.kind)

@@ -1,6 +1,7 @@
 """What runs a network on windows: torch on any device, OpenVINO on CPUs."""
 
 import hashlib
+import math
 import os
 import shutil
 import sys
@@ -27,7 +28,7 @@ _MODELS_KEPT = 8
 
 
 class Engine(Protocol):
-    """A network made ready for windows of one size.
+    """A network made ready for windows of one size; others make it ready anew.
 
     Attributes
     ----------
@@ -44,7 +45,11 @@ class Engine(Protocol):
     notes: tuple[str, ...]
 
     def run(self, batch: FloatArray) -> FloatArray:
-        """Return probabilities (N, 1, z, y, x) of inputs (N, 1, z, y, x), scaled to 0 to 1."""
+        """Return probabilities of normalised windows (N, 1, z, y, x).
+
+        They have the windows' size; those of a network of 2 dimensions (N, 1, 1, y, x)
+        are of the middle slice.
+        """
         ...
 
 
@@ -98,16 +103,25 @@ def check_window(recipe: Recipe, window: Window) -> None:
     Raises
     ------
     ModelError
-        With instance norm the statistics of the window enter the result; and each
-        side must be a multiple of what the network halves.
+        With instance norm or attention the whole window enters the result; each side
+        must be a multiple of what the network halves; and a network of 2 dimensions
+        has as many slices as it has channels.
     """
-    step = recipe.network.step
-    if any(n < step or n % step for n in window):
-        raise ModelError(f"window {window} does not fit this model; use multiples of {step}")
-    if window != recipe.window and recipe.network.norm != "batch":
+    network = recipe.network
+    if any(n < step or n % step for n, step in zip(window, network.steps, strict=True)):
+        where = " in y and x" if network.dimensions == 2 else ""
+        message = f"window {window} does not fit this model; use multiples of {network.step}"
+        raise ModelError(message + where)
+    if network.dimensions == 2 and window[0] != recipe.in_channels:
+        raise ModelError(
+            f"window {window} does not fit this model; it looks at "
+            f"{recipe.in_channels} slices at once"
+        )
+    if window != recipe.window and network.depends_on_window:
+        part = "attention" if network.name == "swin-unetr" else f"{network.norm} norm"
         raise ModelError(
             f"this model only works at its own window {recipe.window}, because its "
-            f"{recipe.network.norm} norm depends on it; leave the window out"
+            f"{part} depends on it; leave the window out"
         )
 
 
@@ -157,16 +171,17 @@ class TorchEngine:
         self._torch = torch
         self._device = torch.device(device)
         self._network = load_network(model).to(self._device)
+        recipe = read_card(model).recipe
         self._half = torch.float16
         if device == "cuda" and torch.cuda.is_bf16_supported():
             self._half = torch.bfloat16
         self.name = f"torch {device}"
         # enough work to fill a GPU; a CPU gains nothing from batches
-        self.batch_size = 1 if device == "cpu" else max(1, 8 * 64**3 // int(np.prod(window)))
+        self.batch_size = 1 if device == "cpu" else _windows_at_once(recipe, window)
         self.notes: tuple[str, ...] = ()
 
     def run(self, batch: FloatArray) -> FloatArray:
-        """Return probabilities (N, 1, z, y, x) of inputs (N, 1, z, y, x)."""
+        """Return probabilities of normalised windows, see `Engine`."""
         torch = self._torch
         on_cuda = self._device.type == "cuda"
         with (
@@ -177,6 +192,11 @@ class TorchEngine:
             return torch.sigmoid(logits.float()).cpu().numpy()
 
 
+def _windows_at_once(recipe: Recipe, window: Window) -> int:
+    """Return how many windows keep a GPU busy; slices as channels are hardly more work."""
+    return max(1, 8 * 64**3 // math.prod(window[3 - recipe.network.dimensions :]))
+
+
 class OpenVinoEngine:
     """The network in OpenVINO on the CPU: bf16 where the hardware has it, else fp32.
 
@@ -185,28 +205,33 @@ class OpenVinoEngine:
     """
 
     def __init__(self, model: Path, window: Window) -> None:
-        openvino = import_openvino()
-        core = openvino.Core()
-        network = _converted(core, model)
-        network.reshape([1, 1, *window])
-        half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._core = import_openvino().Core()
+        self._network = _converted(self._core, model)
+        self._half = _has_bf16(self._core)
+        self._compile(window)
+        self.name = "OpenVINO bf16" if self._half else "OpenVINO fp32"
         # one window at a time on all cores: as fast as several at once, in less memory
-        self._compiled = core.compile_model(
-            network,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
-                "PERFORMANCE_HINT": "LATENCY",
-            },
-        )
-        self.name = "OpenVINO bf16" if half else "OpenVINO fp32"
         self.batch_size = 1
         self.notes: tuple[str, ...] = ()
 
     def run(self, batch: FloatArray) -> FloatArray:
-        """Return probabilities (N, 1, z, y, x) of inputs (N, 1, z, y, x)."""
+        """Return probabilities of normalised windows, see `Engine`."""
+        if batch.shape[2:] != self._window:
+            self._compile(batch.shape[2:])
         results = [self._compiled(part[None])[0].copy() for part in batch]
         return np.asarray(np.concatenate(results), np.float32)
+
+    def _compile(self, window: tuple[int, ...]) -> None:
+        self._window = window
+        self._network.reshape([1, 1, *window])
+        self._compiled = self._core.compile_model(
+            self._network,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": "bf16" if self._half else "f32",
+                "PERFORMANCE_HINT": "LATENCY",
+            },
+        )
 
 
 def import_openvino() -> Any:
@@ -222,8 +247,15 @@ def import_openvino() -> Any:
     return openvino
 
 
+def _has_bf16(core: Any) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def _converted(core: Any, model: Path) -> Any:
-    """Return a model as OpenVINO's network (any window), from the cache if it is there."""
+    """Return a model as OpenVINO's network, from the cache if it is there.
+
+    It takes any window that the model may be run at.
+    """
     version = import_openvino().__version__
     key = hashlib.sha256(f"{model_hash(model)} {version}".encode()).hexdigest()[:16]
     cached = cache_folder() / "openvino" / key
@@ -242,12 +274,22 @@ def _convert(model: Path) -> Any:
 
     openvino = import_openvino()
     network = torch.nn.Sequential(load_network(model), torch.nn.Sigmoid()).eval()
-    side = 2 * read_card(model).recipe.network.step
-    with warnings.catch_warnings():  # about tracing; the network has no branches
+    traced, declared = _shapes(read_card(model).recipe)
+    with warnings.catch_warnings():  # about tracing; no branch depends on the voxels
         warnings.simplefilter("ignore")
         return openvino.convert_model(
-            network, example_input=torch.zeros(1, 1, side, side, side), input=[1, 1, -1, -1, -1]
+            network, example_input=torch.zeros(1, 1, *traced), input=[1, 1, *declared]
         )
+
+
+def _shapes(recipe: Recipe) -> tuple[Window, Window]:
+    """Return the window to convert a network with, and those it takes then (-1: any side)."""
+    if recipe.network.depends_on_window:
+        return recipe.window, recipe.window
+    side = 2 * recipe.network.step
+    if recipe.network.dimensions == 2:
+        return (recipe.in_channels, side, side), (recipe.in_channels, -1, -1)
+    return (side, side, side), (-1, -1, -1)
 
 
 def _store(network: Any, folder: Path) -> None:

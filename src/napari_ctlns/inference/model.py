@@ -54,6 +54,8 @@ class ModelCard(BaseModel):
         Of the libraries that made it.
     created
         When.
+    run
+        The name of the run folder that it came from.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
@@ -63,6 +65,7 @@ class ModelCard(BaseModel):
     metrics: dict[str, float] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=current_versions)
     created: datetime = Field(default_factory=now)
+    run: str = ""
 
 
 class _Format(BaseModel):
@@ -110,14 +113,15 @@ def save_model(folder: str | os.PathLike[str], network: "nn.Module", card: Model
     OutputError
         If the folder cannot be written, or holds something that is not a model.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     target = Path(folder)
     if target.exists() and not _may_be_replaced(target):
         raise OutputError(f"{target} is not a model; choose a new or empty folder")
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     with _swapped_in(target) as temporary:
-        save_file(weights, temporary / WEIGHTS)
+        # not its own file writing: it does not tell a full disk by an OSError
+        (temporary / WEIGHTS).write_bytes(save(weights))
         (temporary / CARD).write_text(card.model_dump_json(indent=2) + "\n", "utf-8")
 
 

@@ -16,7 +16,7 @@ from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
 from napari_ctlns.formats import read_scan, write_volume
 from napari_ctlns.formats.images import EXTENSIONS, extension
-from napari_ctlns.formats.seg import SEG_EXTENSION, series_plane
+from napari_ctlns.formats.seg import SEG_EXTENSION, Structure, series_plane
 from napari_ctlns.inference.engines import Engine, prepare_engine
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.tiling import Index, predict_array
@@ -63,7 +63,7 @@ class Prediction:
 
 
 def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
-    """Find the nodules of one scan and write mask, probability and table.
+    """Find the nodules of one scan, or its lungs, and write mask, probability and table.
 
     Yields
     ------
@@ -76,7 +76,7 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
     CtlnsError
         ModelError, ScanError or OutputError, all before the long work starts.
     """
-    yield Started(title=f"Find the nodules of {spec.scan.name}")
+    yield Started(title=f"Find what {spec.model.name} looks for in {spec.scan.name}")
     _check_outputs(spec)
     recipe = _changed(read_card(spec.model).recipe, spec)
     seconds = Seconds()
@@ -98,7 +98,7 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
         yield Finished(stopped=True)
         return
     seconds.update(found.seconds)
-    result = yield from _written(spec, scan, found, seconds)
+    result = yield from _written(spec, recipe.structure, scan, found, seconds)
     yield Finished(result={**result, "engine": engine.name, "seconds": dict(seconds)})
 
 
@@ -111,7 +111,7 @@ def predict_volume(
     whole: bool = False,
     control: Control | None = None,
 ) -> Generator[Log | Progress, None, Prediction | None]:
-    """Find the nodules of a scan in memory.
+    """Find the nodules, or the lungs, of a scan in memory.
 
     Parameters
     ----------
@@ -162,8 +162,9 @@ def predict_prepared(
 ) -> Generator[Log | Progress, None, npt.NDArray[np.float16] | None]:
     """Return the probability of a scan that is on the recipe's grid already.
 
-    Unless ``whole``, only windows that touch the lungs are looked at, and what the
-    network finds there is kept if it reaches the lungs or their margin.
+    Unless ``whole``, or where the lungs are what is looked for, only windows that touch
+    the lungs are looked at, and what the network finds there is kept if it reaches the
+    lungs or their margin.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def predict_prepared(
     """
     seconds = Seconds() if seconds is None else seconds
     inside = None
-    if not whole:
+    if not whole and recipe.structure != "lung":
         with seconds.measure("lungs"):
             inside = lungs_with_margin(scan)
         if inside is None:
@@ -223,11 +224,11 @@ def _changed(recipe: Recipe, spec: PredictSpec) -> Recipe:
 
 
 def _written(
-    spec: PredictSpec, scan: Volume, found: Prediction, seconds: Seconds
+    spec: PredictSpec, structure: Structure, scan: Volume, found: Prediction, seconds: Seconds
 ) -> Generator[Saved, None, dict[str, Any]]:
-    """Write what the spec wants; return the number of nodules and the paths."""
+    """Write what the spec wants; return the number of components and the paths."""
     with seconds.measure("write"):
-        write_volume(found.mask, spec.mask)
+        write_volume(found.mask, spec.mask, structure=structure)
     yield Saved(path=spec.mask, kind="mask")
     if spec.probability is not None:
         with seconds.measure("write"):

@@ -1,7 +1,7 @@
 """A scan goes through a network window by window, in little memory."""
 
 import itertools
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from napari_ctlns.normalising import scaling_of
 from napari_ctlns.recipe import Recipe
 
 Index = tuple[int, int, int]
+Part = tuple[slice, slice, slice]
 FloatArray = npt.NDArray[np.float32]
 
 AIR_ONLY_HU = -800
@@ -64,25 +65,44 @@ def blending_weights(window: Index) -> FloatArray:
 
 
 def plan_windows(
-    hu: npt.NDArray[np.int16],
-    window: Index,
-    overlap: float,
-    step: int,
-    inside: npt.NDArray[np.bool_] | None = None,
+    shape: Index, recipe: Recipe, answer: Index, needed: Callable[[Part], bool]
 ) -> list[Index]:
-    """Return the starts (z, y, x) of the windows that need a look, by rising z.
+    """Return where answers begin that cover a scan, (z, y, x) by rising z.
 
-    Left out are windows that do not touch ``inside`` and those of mere air.
+    Parameters
+    ----------
+    shape
+        Of the scan.
+    recipe
+        Its network's steps and its overlap count.
+    answer
+        Voxels of one answer, see `answered`.
+    needed
+        Whether a part of the scan needs a look.
     """
-    axes = [window_starts(n, w, overlap, step) for n, w in zip(hu.shape, window, strict=True)]
+    sides = zip(shape, answer, recipe.network.steps, strict=True)
+    axes = [window_starts(n, side, recipe.inference.overlap, step) for n, side, step in sides]
     starts = []
     for z, y, x in itertools.product(*axes):
-        part = (slice(z, z + window[0]), slice(y, y + window[1]), slice(x, x + window[2]))
-        if inside is not None and not inside[part].any():
-            continue
-        if hu[part].max() > AIR_ONLY_HU:
+        ends = (z + answer[0], y + answer[1], x + answer[2])
+        if needed((slice(z, ends[0]), slice(y, ends[1]), slice(x, ends[2]))):
             starts.append((z, y, x))
     return starts
+
+
+def answered(window: Index, recipe: Recipe) -> Index:
+    """Return the voxels of a window that a network answers for: in 2 dimensions one slice."""
+    return (1, *window[1:]) if recipe.network.dimensions == 2 else window
+
+
+def fitting_window(window: Index, shape: Index, recipe: Recipe) -> Index:
+    """Return a window no larger than a scan needs, for models that any window will do for."""
+    network = recipe.network
+    if network.depends_on_window:
+        return window
+    steps = zip(window, shape, network.steps, strict=True)
+    z, y, x = (min(side, -(-n // step) * step) for side, n, step in steps)
+    return (window[0] if network.dimensions == 2 else z, y, x)
 
 
 class SlabBlender:
@@ -163,7 +183,8 @@ def predict_array(
     engine
         Prepared for ``window``.
     window
-        Voxels (z, y, x); None: the recipe's.
+        Voxels (z, y, x); None: the recipe's. A scan that is smaller gets a smaller
+        one, if the model may be run at it.
     inside
         Where to look, on the same grid; None: everywhere.
     control
@@ -180,22 +201,38 @@ def predict_array(
         Probability (z, y, x), 0 where no window looked; None when stopped.
     """
     control = control or Uncontrolled()
-    window = window or recipe.window
-    step = recipe.network.step
-    starts = plan_windows(hu, window, recipe.inference.overlap, step, inside)
-    scaling = scaling_of(recipe.preparation, hu)
     z, y, x = hu.shape
-    blender = SlabBlender((z, y, x), blending_weights(window))
+    window = fitting_window(window or recipe.window, (z, y, x), recipe)
+    answer = answered(window, recipe)
+    # slices that a network of 2 dimensions sees below the one it answers for
+    below = (window[0] - answer[0]) // 2
+    starts = plan_windows((z, y, x), recipe, answer, _needed(hu, recipe, inside))
+    scaling = scaling_of(recipe.preparation, hu)
+    blender = SlabBlender((z, y, x), blending_weights(answer))
     for done in range(0, len(starts), engine.batch_size):
         control.wait_while_paused()
         if control.stop_requested():
             return None
         batch = starts[done : done + engine.batch_size]
-        blocks = np.stack([scaling.applied(_cut(hu, s, window)) for s in batch])
-        for start, values in zip(batch, engine.run(blocks[:, None])[:, 0], strict=True):
-            blender.add(start, values)
+        blocks = [_cut(hu, (z - below, y, x), window) for z, y, x in batch]
+        values = engine.run(np.stack([scaling.applied(block) for block in blocks])[:, None])
+        for start, value in zip(batch, values[:, 0], strict=True):
+            blender.add(start, value)
         yield Progress(done=done + len(batch), total=len(starts), unit="window")
     return blender.result()
+
+
+def _needed(
+    hu: npt.NDArray[np.int16], recipe: Recipe, inside: npt.NDArray[np.bool_] | None
+) -> Callable[[Part], bool]:
+    """Return what tells whether a part of a scan needs a look: inside, and not mere air."""
+
+    def needed(part: Part) -> bool:
+        if inside is not None and not inside[part].any():
+            return False
+        return recipe.structure == "lung" or bool(hu[part].max() > AIR_ONLY_HU)
+
+    return needed
 
 
 def _cut(hu: npt.NDArray[Any], start: Index, window: Index) -> npt.NDArray[Any]:
@@ -204,6 +241,7 @@ def _cut(hu: npt.NDArray[Any], start: Index, window: Index) -> npt.NDArray[Any]:
     Air there would be an edge that no patient has: measured, a network that never
     saw one finds nodules all along it (Dice 0.54 instead of 0.88).
     """
-    part = hu[tuple(slice(s, s + w) for s, w in zip(start, window, strict=True))]
-    missing = [(0, w - n) for w, n in zip(window, part.shape, strict=True)]
-    return np.pad(part, missing, mode="symmetric") if any(m for _, m in missing) else part
+    part = hu[tuple(slice(max(s, 0), s + w) for s, w in zip(start, window, strict=True))]
+    sides = zip(start, window, part.shape, strict=True)
+    missing = [(max(-s, 0), w - n - max(-s, 0)) for s, w, n in sides]
+    return np.pad(part, missing, mode="symmetric") if np.any(missing) else part

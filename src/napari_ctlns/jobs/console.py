@@ -4,6 +4,7 @@ Everything goes to standard error, because standard output is for results.
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -21,9 +22,11 @@ from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, ThreadControl
 from napari_ctlns.jobs.drain import Drain
 from napari_ctlns.jobs.narrator import Narrator
+from napari_ctlns.torchrun import rank_and_size
 
 # Where nobody watches a bar move (a log file), a line now and then is enough.
 _SECONDS_BETWEEN_LINES = 15.0
+_ECHO_SECONDS = 1.0
 _SHOW_CURSOR = "\x1b[?25h"
 INTERRUPTED = 130
 
@@ -106,11 +109,15 @@ def stop_on_interrupt(control: ThreadControl) -> Iterator[Callable[[], bool]]:
     Callable
         Whether Ctrl-C came.
     """
-    interrupts = 0
+    interrupts, last = 0, -math.inf
+    # torchrun passes on what its processes have heard from the terminal already
+    echo = _ECHO_SECONDS if rank_and_size()[1] > 1 else 0.0
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal interrupts
-        interrupts += 1
+        nonlocal interrupts, last
+        if time.monotonic() - last < echo:
+            return
+        interrupts, last = interrupts + 1, time.monotonic()
         if interrupts > 1:
             _say(f"{_SHOW_CURSOR if sys.stderr.isatty() else ''}killed")
             os._exit(INTERRUPTED)

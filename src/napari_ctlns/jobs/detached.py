@@ -17,6 +17,7 @@ from napari_ctlns.jobs.priority import lower_session_priority
 from napari_ctlns.jobs.run_folder import (
     EVENTS_FILE,
     LOG_FILE,
+    STARTED_AT,
     EventLog,
     RunState,
     is_live,
@@ -57,7 +58,7 @@ def start_training(spec: TrainSpec) -> int:
     write_text(run / _RECIPE_FILE, spec.recipe.to_toml())
     (run / CONTROL_FILE).unlink(missing_ok=True)
     starting = write_state(run, "starting")
-    process = _spawn(_command(spec, run), run / LOG_FILE)
+    process = _spawn(_command(spec, run), run / LOG_FILE, starting)
     lower_session_priority(process.pid, _NICENESS)
     threading.Thread(target=_bury, args=(process, run, starting), daemon=True).start()
     return process.pid
@@ -106,7 +107,7 @@ def _command(spec: TrainSpec, run: Path) -> list[str]:
     return command
 
 
-def _spawn(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
+def _spawn(command: list[str], log: Path, starting: RunState) -> "subprocess.Popen[bytes]":
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {
@@ -114,10 +115,16 @@ def _spawn(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
             | subprocess.CREATE_NEW_PROCESS_GROUP
             | subprocess.BELOW_NORMAL_PRIORITY_CLASS
         }
+    environment = {**os.environ, STARTED_AT: repr(starting.since)}
     try:
         with log.open("ab") as output:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **apart
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                **apart,
             )
     except OSError as error:
         message = f"cannot start a training: {error.strerror or error}; see {log}"

@@ -28,6 +28,8 @@ LOCK_FILE = "run.lock"
 STATE_FILE = "state.json"
 EVENTS_FILE = "events.jsonl"
 LOG_FILE = "train.log"
+STARTED_AT = "CTLNS_STARTED_AT"
+"""Environment variable that tells a detached process which state its starter wrote for it."""
 
 State = Literal["starting", "running", "paused", "stopping", "finished", "stopped", "failed"]
 _PATIENCE_SECONDS = 1.0

@@ -1,16 +1,20 @@
 """Training in a run folder, watched by anyone: what `ctlns train` does."""
 
 import contextlib
+import os
+import signal
+import threading
 from pathlib import Path
 
-from napari_ctlns.errors import RunError
-from napari_ctlns.events import Event, Failed, Finished, Log, ThreadControl
+from napari_ctlns.errors import CtlnsError, OutputError, RunError
+from napari_ctlns.events import Event, Failed, Finished, Log, ThreadControl, Uncontrolled
 from napari_ctlns.jobs.console import run_on_console
 from napari_ctlns.jobs.control_file import CONTROL_FILE, Verb, follow_control_file, obey, read_verb
 from napari_ctlns.jobs.drain import Drain
 from napari_ctlns.jobs.registry import JOBS, JobKind, start_job
 from napari_ctlns.jobs.run_folder import (
     EVENTS_FILE,
+    STARTED_AT,
     STATE_FILE,
     EventLog,
     State,
@@ -19,12 +23,16 @@ from napari_ctlns.jobs.run_folder import (
     write_state,
 )
 from napari_ctlns.specs import TrainSpec
+from napari_ctlns.torchrun import rank_and_size
 
+_BAD_INPUT = 2
 _STATE_AFTER: dict[Verb, State] = {"go": "running", "pause": "paused", "stop": "stopping"}
 
 
 def run_training(spec: TrainSpec, kind: JobKind = JOBS["train"]) -> Finished:
     """Train in this process, telling the terminal and the run folder of it.
+
+    Of several processes that ``torchrun`` started the first one does so; the others only work.
 
     Parameters
     ----------
@@ -44,6 +52,8 @@ def run_training(spec: TrainSpec, kind: JobKind = JOBS["train"]) -> Finished:
     KeyboardInterrupt
         If Ctrl-C stopped it.
     """
+    if rank_and_size()[0] > 0:
+        return _help(spec, kind)
     missing = [folder for folder in (spec.out, *spec.out.parents) if not folder.exists()]
     try:
         with locked(spec.out):
@@ -57,6 +67,18 @@ def run_training(spec: TrainSpec, kind: JobKind = JOBS["train"]) -> Finished:
         raise
 
 
+def _help(spec: TrainSpec, kind: JobKind) -> Finished:
+    """Work with the first process; it hears of Ctrl-C, and tells what goes wrong."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        *_, last = start_job(kind, spec, Uncontrolled())
+    except CtlnsError:
+        raise SystemExit(_BAD_INPUT) from None
+    assert isinstance(last, Finished)
+    return last
+
+
 def _train(spec: TrainSpec, kind: JobKind) -> Finished:
     run = spec.out
     if (run / EVENTS_FILE).exists() and not spec.resume:
@@ -64,7 +86,7 @@ def _train(spec: TrainSpec, kind: JobKind) -> Finished:
         raise RunError(message)
     # Whoever started us detached has cleared the control file, and may have used it since.
     before = read_state(run)
-    detached = before is not None and before.state == "starting"
+    detached = before is not None and os.environ.get(STARTED_AT) == repr(before.since)
     if not detached:
         (run / CONTROL_FILE).unlink(missing_ok=True)
     control = ThreadControl()
@@ -94,7 +116,8 @@ def _train(spec: TrainSpec, kind: JobKind) -> Finished:
         except BaseException as error:
             if log is not None:
                 stopped = isinstance(error, KeyboardInterrupt)
-                write_state(run, "stopped" if stopped else "failed")
+                with contextlib.suppress(OutputError):  # on a full disk; the error says so itself
+                    write_state(run, "stopped" if stopped else "failed")
             raise
         write_state(run, "stopped" if finished.stopped else "finished")
         return finished

@@ -1,10 +1,12 @@
-"""Numbers for TensorBoard."""
+"""Numbers and pictures for TensorBoard."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 from torch.utils.tensorboard import SummaryWriter
 
 from napari_ctlns.events import Metric
@@ -29,6 +31,10 @@ class Curves:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
             yield Metric(name=name, step=step, value=value)
+
+    def picture(self, name: str, step: int, rgb: npt.NDArray[np.uint8]) -> None:
+        """Show a picture (y, x, 3) at a step."""
+        self._writer.add_image(name, rgb, step, dataformats="HWC")
 
     def __enter__(self) -> Self:
         return self

@@ -19,7 +19,7 @@ COLUMNS = (
 
 
 def write_phantom(phantom: Phantom, folder: str | Path) -> Path:
-    """Write ``<scan_id>.mhd`` and ``masks/<scan_id>.nii.gz`` into a folder.
+    """Write ``<scan_id>.mhd``, and ``<scan_id>.nii.gz`` into ``masks`` and ``lungs``.
 
     Returns
     -------
@@ -34,6 +34,7 @@ def write_phantom(phantom: Phantom, folder: str | Path) -> Path:
     folder = Path(folder)
     scan = folder / f"{phantom.volume.scan_id}.mhd"
     write_volume(phantom.mask, folder / "masks" / f"{phantom.volume.scan_id}.nii.gz")
+    write_volume(phantom.lungs, folder / "lungs" / f"{phantom.volume.scan_id}.nii.gz")
     write_volume(phantom.volume, scan)
     return scan
 

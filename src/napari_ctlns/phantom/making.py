@@ -48,10 +48,24 @@ class PhantomNodule:
 
 @dataclass(frozen=True)
 class Phantom:
-    """A scan (CT, int16 HU), its mask (uint8, one label per nodule) and its nodules."""
+    """A scan and its truth.
+
+    Attributes
+    ----------
+    volume
+        CT, int16 HU.
+    mask
+        Nodules, uint8, one label each.
+    lungs
+        uint8: 1 in both lungs, vessels, airways and nodules in them included; not in
+        trachea and main bronchi outside them.
+    nodules
+        What is known of each.
+    """
 
     volume: Volume
     mask: Volume
+    lungs: Volume
     nodules: tuple[PhantomNodule, ...]
 
     @property
@@ -71,7 +85,7 @@ def make_phantom(spec: PhantomSpec) -> Phantom:
     Returns
     -------
     Phantom
-        Scan and mask (z, y, x) on one grid, LPS axes, and the truth.
+        Scan and masks (z, y, x) on one grid, LPS axes, and the truth.
 
     Raises
     ------
@@ -89,7 +103,7 @@ def make_phantom(spec: PhantomSpec) -> Phantom:
     scars = draw_scars(coarse, np.random.default_rng(seeds[4]))
     nodules, vessels = place_nodules(spec, anatomy, vessels, np.random.default_rng(seeds[5]))
     stamps = [stamp_nodule(grid, nodule, anatomy) for nodule in nodules]
-    hu = render(Scene(anatomy, vessels, airways, scars, nodules), grid, stamps)
+    hu, in_lungs = render(Scene(anatomy, vessels, airways, scars, nodules), grid, stamps)
     add_noise(hu, grid, spec.noise_hu, spec.kernel, np.random.default_rng(seeds[6]))
     np.clip(hu, -1024, 3071, out=hu)
     if spec.field_of_view:
@@ -99,7 +113,8 @@ def make_phantom(spec: PhantomSpec) -> Phantom:
     )
     mask = volume.mask(_mask(grid.shape, stamps))
     truth = tuple(_truth(i + 1, n, spec.name, grid, geometry) for i, n in enumerate(nodules))
-    return Phantom(volume, mask, truth)
+    lungs = volume.mask((in_lungs | (mask.array > 0)).view(np.uint8))
+    return Phantom(volume, mask, lungs, truth)
 
 
 def _grid(spec: PhantomSpec, rng: np.random.Generator) -> tuple[Grid, Geometry]:

@@ -33,9 +33,14 @@ class Scene:
     nodules: tuple[Nodule, ...]
 
 
-def render(scene: Scene, grid: Grid, stamps: list[Stamp]) -> Array:
-    """Return HU (float32) of the scene on a grid, without noise."""
+def render(scene: Scene, grid: Grid, stamps: list[Stamp]) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return HU (float32) of the scene on a grid, without noise, and which voxels are lung.
+
+    A voxel is lung if at least half of it lies in the lungs, be it tissue, a vessel, an
+    airway or a nodule.
+    """
     hu = np.empty(grid.shape, np.float32)
+    lungs = np.empty(grid.shape, np.bool_)
     parts = max(1, int(np.ceil(grid.spacing[0] / FINE_MM)))
     size = max(1, SLICES // parts)
     for first in range(0, len(grid.z), size):
@@ -44,9 +49,11 @@ def render(scene: Scene, grid: Grid, stamps: list[Stamp]) -> Array:
         here = [
             _cut(s, n, first, last, parts) for n, s in enumerate(stamps) if _meets(s, first, last)
         ]
-        drawn = _render_slices(scene, fine, here)
-        hu[first:last] = drawn.reshape(last - first, parts, *drawn.shape[1:]).mean(axis=1)
-    return hu
+        drawn, in_lung = _render_slices(scene, fine, here)
+        shape = (last - first, parts, *drawn.shape[1:])
+        hu[first:last] = drawn.reshape(shape).mean(axis=1)
+        lungs[first:last] = in_lung.reshape(shape).mean(axis=1) >= 0.5
+    return hu, lungs
 
 
 def _meets(stamp: Stamp, first: int, last: int) -> bool:
@@ -65,8 +72,13 @@ def _cut(stamp: Stamp, number: int, first: int, last: int, parts: int) -> tuple[
     return number, Stamp(box, inside, solid, glass)
 
 
-def _render_slices(scene: Scene, grid: Grid, stamps: list[tuple[int, Stamp]]) -> Array:
-    """Draw some slices: first what is inside the lungs, then the body around it."""
+def _render_slices(
+    scene: Scene, grid: Grid, stamps: list[tuple[int, Stamp]]
+) -> tuple[Array, Array]:
+    """Draw some slices: first what is inside the lungs, then the body around it.
+
+    Returns HU, and the part of each voxel that is in the lungs.
+    """
     lattice, fields = scene.anatomy.lattice, scene.anatomy.fields
     width = float(np.cbrt(np.prod(grid.spacing)))
     in_lung = filled(_read(lattice, fields["lung"], grid), width)
@@ -75,7 +87,7 @@ def _render_slices(scene: Scene, grid: Grid, stamps: list[tuple[int, Stamp]]) ->
     body += in_lung * (lung - body)
     if (in_lung < 1).any():
         _open_airways(scene, grid, body)
-    return body
+    return body, in_lung
 
 
 def _read(lattice: Lattice, field: Array, grid: Grid) -> Array:

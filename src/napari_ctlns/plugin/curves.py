@@ -15,7 +15,11 @@ LEARNING_RATE = "train/learning_rate"
 EPOCH_LOSS = "epoch/train_loss"
 VALIDATION_LOSS = "val/loss"
 VALIDATION_DICE = "val/dice"
+SPEED = "train/patches_per_second"
+DEVICE_MEMORY = "train/device_memory_mb"
 MOST_POINTS = 500
+_SPEEDS = 20
+"""Steps over which the speed is averaged: single ones vary."""
 
 _Array = npt.NDArray[np.float64]
 
@@ -68,6 +72,11 @@ class RunCurves:
         values = self._values.get(name)
         return values[-1] if values else None
 
+    def recent(self, name: str, count: int) -> float | None:
+        """Return the mean of the last values of a metric."""
+        values = self._values.get(name)
+        return sum(values[-count:]) / len(values[-count:]) if values else None
+
     @property
     def epochs(self) -> int:
         """Epochs that are whole."""
@@ -89,6 +98,16 @@ class RunCurves:
             if (value := self.newest(name)) is not None
         ]
         return f"Epoch {self.epochs}: " + ", ".join(parts)
+
+
+def speed_in_words(curves: RunCurves) -> str:
+    """Say how fast a training goes, and what memory it takes of its device."""
+    parts = []
+    if (speed := curves.recent(SPEED, _SPEEDS)) is not None:
+        parts.append(f"{speed:.0f} patches/s" if speed >= 10 else f"{speed:.2g} patches/s")
+    if megabytes := curves.newest(DEVICE_MEMORY):
+        parts.append(f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB")
+    return ", ".join(parts)
 
 
 _SAID = (

@@ -4,19 +4,21 @@ Nothing here knows Qt, nor torch: the files of a run are named here as
 `learning.run_folder` names them, which cannot be imported without it.
 """
 
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
 
 from pydantic import ValidationError
 
 from napari_ctlns.errors import CtlnsError, RunError
-from napari_ctlns.events import Failed, Finished
+from napari_ctlns.events import Failed, Finished, Preview
 from napari_ctlns.inference.model import CARD
 from napari_ctlns.plugin.words import counted
-from napari_ctlns.recipe import Recipe, load_recipe
+from napari_ctlns.recipe import Optimisation, Recipe, load_recipe
 from napari_ctlns.specs import Device, TrainSpec
 
 _CHECKPOINT = Path("checkpoints", "last.pt")
 _BEST_MODEL = "best"
+_PREVIEWS = "previews"
 _MOST_RECENT = 8
 _RECIPES = ("recipe.toml", "asked.toml")
 """The run's own; before its training has begun, what it was asked to do."""
@@ -53,18 +55,69 @@ def best_model_of(run: Path) -> Path | None:
     return model if (model / CARD).is_file() else None
 
 
+def picture_of(run: Path, preview: Preview) -> Path:
+    """Return where the picture of an epoch lies; a run elsewhere knows its folder by another name.
+
+    That may be a folder of Windows here, or the other way round.
+    """
+    return run / _PREVIEWS / PureWindowsPath(preview.path).name
+
+
 def has_checkpoint(run: Path) -> bool:
     """Whether a run can be gone on with."""
     return (run / _CHECKPOINT).is_file()
 
 
-def resume_spec(run: Path, device: Device, epochs: int | None = None) -> TrainSpec:
+def why_not_resume(run: Path, end: Finished | Failed | None, asked: Optimisation | None) -> str:
+    """Say why a run cannot be gone on with; nothing if it can.
+
+    Parameters
+    ----------
+    end
+        How it ended; None while it goes on.
+    asked
+        What the form says.
+    """
+    if end is None:
+        return "The run has not ended"
+    if not has_checkpoint(run):
+        return "The run has no checkpoint to go on from"
+    if isinstance(end, Failed) or end.stopped or more_to_do(run, end, asked):
+        return ""
+    if waited := no_better_for(end):
+        return f"It was no better for {counted(waited, 'epoch')}; set a longer early stopping"
+    return f"All {_epochs_of(run)} epochs are done; set more epochs to go on"
+
+
+def more_to_do(
+    run: Path, end: Finished | Failed | None, asked: Optimisation | None
+) -> dict[str, int]:
+    """Return changes of its recipe, as the form asks for them, by which a whole run goes on.
+
+    One that ended early goes on if it may wait longer, or for ever, for a better epoch,
+    any other one if it is to do more epochs.
+    """
+    if not isinstance(end, Finished) or end.stopped or asked is None:
+        return {}
+    if waited := no_better_for(end):
+        patience = asked.early_stopping_patience
+        longer = patience == 0 or patience > waited
+        return {"optimisation.early_stopping_patience": patience} if longer else {}
+    return {"optimisation.epochs": asked.epochs} if asked.epochs > _epochs_of(run) else {}
+
+
+def _epochs_of(run: Path) -> int:
+    recipe = recipe_of_run(run)
+    return recipe.optimisation.epochs if recipe is not None else 0
+
+
+def resume_spec(run: Path, device: Device, changes: Mapping[str, int] | None = None) -> TrainSpec:
     """Return what is to be trained to go on with a run, by its own recipe and data.
 
     Parameters
     ----------
-    epochs
-        Of the whole run; None: as many as it was to do.
+    changes
+        Of its recipe, as `more_to_do` has them.
 
     Raises
     ------
@@ -79,10 +132,12 @@ def resume_spec(run: Path, device: Device, epochs: int | None = None) -> TrainSp
     except (OSError, ValidationError, CtlnsError) as error:
         message = f"{run.name} does not tell its recipe and dataset; start a new run"
         raise RunError(message) from error
-    if epochs is not None:
-        recipe = recipe.with_changes({"optimisation.epochs": epochs})
     return TrainSpec(
-        dataset=spec.dataset, out=run.absolute(), recipe=recipe, resume=True, device=device
+        dataset=spec.dataset,
+        out=run.absolute(),
+        recipe=recipe.with_changes(changes or {}),
+        resume=True,
+        device=device,
     )
 
 
@@ -115,11 +170,22 @@ def _stop(end: Finished) -> str:
     return f"Stopped{after}; Resume goes on from there"
 
 
+def no_better_for(end: Finished) -> int:
+    """Return for how many epochs a run that stopped early was no better; 0: it did not."""
+    epochs, best = end.result.get("epochs"), end.result.get("best")
+    if not end.result.get("early") or not isinstance(epochs, int) or not isinstance(best, dict):
+        return 0
+    return max(epochs - int(best.get("epoch", epochs)), 1)
+
+
 def _success(end: Finished) -> str:
     epochs, best = end.result.get("epochs"), end.result.get("best")
-    words = "Finished"
+    waited = no_better_for(end)
+    words = "Stopped early" if waited else "Finished"
     if isinstance(epochs, int):
         words += f" after {counted(epochs, 'epoch')}"
+    if waited:
+        words += f": no better for {counted(waited, 'epoch')}"
     if isinstance(best, dict) and isinstance(dice := best.get("val_dice"), int | float):
         words += f"; best Dice {dice:.3g}, epoch {best['epoch']:g}"
     return words

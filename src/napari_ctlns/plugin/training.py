@@ -146,6 +146,16 @@ def plan_training(
     return Plan(spec, prepare, copies)
 
 
+def prepared_dataset(data: Data, recipe: Recipe, working_folder: Path) -> Path | None:
+    """Return the dataset that ``data`` were prepared into for a recipe; None if they were not."""
+    if data.why_not() or isinstance(data, LayerData):
+        return None
+    if isinstance(data, PreparedData):
+        return data.folder
+    spec, _ = _preparation(data, recipe, working_folder.absolute() / "datasets")
+    return None if PreparedData(spec.out).why_not() else spec.out
+
+
 def run_why_not(run: Path) -> str:
     """Say why no new run can be written to a folder; nothing if it can."""
     if run.is_file():
@@ -160,7 +170,7 @@ def _preparation(
 ) -> tuple[PrepareSpec, Copies | None]:
     if isinstance(data, FolderData):
         scans, annotations = (_given(p).absolute() for p in (data.scans, data.annotations))
-        told_apart = f"{scans}\n{annotations}\n{recipe.preparation.spacing_mm}"
+        told_apart = f"{scans}\n{annotations}\n{_arrays_in_words(recipe)}"
         digits = hashlib.sha256(told_apart.encode()).hexdigest()[:8]
         out = datasets / f"{scans.name}-{digits}"
         return PrepareSpec(source=scans, out=out, recipe=recipe, annotations=annotations), None
@@ -174,6 +184,14 @@ def _preparation(
         recipe=recipe,
     )
     return spec, copies
+
+
+def _arrays_in_words(recipe: Recipe) -> str:
+    """Say all of a recipe that decides which arrays a scan is prepared into."""
+    said = recipe.preparation
+    clip = said.clip_hu if said.normalisation == "standardise" else None
+    values = (said.spacing_mm, said.drop_first_slices, said.slice_size, said.smoothing_mm, clip)
+    return f"{recipe.structure} {values}"
 
 
 def _given(path: Path | None) -> Path:

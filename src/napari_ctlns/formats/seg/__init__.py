@@ -17,11 +17,12 @@ from napari_ctlns.formats.seg.reading import (
     read_segmentation,
     read_segments,
 )
-from napari_ctlns.formats.seg.writing import SEG_EXTENSION, series_plane, write_seg
+from napari_ctlns.formats.seg.writing import SEG_EXTENSION, Structure, series_plane, write_seg
 from napari_ctlns.volume import Source, Volume
 
 __all__ = [
     "SEG_EXTENSION",
+    "Structure",
     "is_seg",
     "read_seg",
     "read_seg_onto",

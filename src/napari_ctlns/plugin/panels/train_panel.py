@@ -8,18 +8,22 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 
 from napari_ctlns.errors import CtlnsError
-from napari_ctlns.events import Event, Failed, Finished, Log, Metric, Progress
+from napari_ctlns.events import Event, Failed, Finished, Log, Metric, Preview, Progress
 from napari_ctlns.jobs import RunFollower
 from napari_ctlns.jobs.run_folder import is_live
-from napari_ctlns.plugin.curves import RunCurves, place_in_words
+from napari_ctlns.plugin.before_training import BeforeTraining
+from napari_ctlns.plugin.curves import RunCurves, place_in_words, speed_in_words
 from napari_ctlns.plugin.run_watcher import RunWatcher
 from napari_ctlns.plugin.runs import (
     best_model_of,
     ending_in_words,
     has_checkpoint,
+    more_to_do,
+    picture_of,
     recipe_of_run,
     resume_spec,
     runs_folder,
+    why_not_resume,
 )
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
@@ -35,13 +39,13 @@ from napari_ctlns.plugin.work import under_way
 if TYPE_CHECKING:
     import napari
 
-    from napari_ctlns.plugin.views.loss_plot import LossPlot
+    from napari_ctlns.plugin.views.run_view import RunView
 
 _ATTACH = "Watch a training that was started anywhere, or that ended"
 _RESUME = "Go on with this run from its last checkpoint"
 _LEAVE = "Watch this run no longer; a training goes on"
 _LEAST_WIDTH = 324
-_MS_BEFORE_PLOT = 1500
+_MS_BEFORE_VIEW = 1500
 _WAIT = "A training is being prepared; cancel that first"
 
 
@@ -58,21 +62,22 @@ class TrainPanel(Panel):
         self._curves = RunCurves()
         self._epochs: int | None = None
         self._end: Finished | Failed | None = None
-        self._plot: LossPlot | None = None
-        self._plot_later = QTimer(self)
-        self._plot_later.setSingleShot(True)
-        self._plot_later.timeout.connect(self._prepare_plot)
+        self._view: RunView | None = None
+        self._view_later = QTimer(self)
+        self._view_later.setSingleShot(True)
+        self._view_later.timeout.connect(self._prepare_view)
         self._lay_out()
         self._connect()
         self._show_open_layers()
         self._take_up()
         # neither now, because napari is to open fast, nor when a training starts
-        self._plot_later.start(_MS_BEFORE_PLOT)
+        self._view_later.start(_MS_BEFORE_VIEW)
 
     # -- layout -------------------------------------------------------------------
 
     def _lay_out(self) -> None:
         self._settings = TrainSettings(self._preferences)
+        self._before = BeforeTraining(self._session, self._settings, self)
         self._fold = self.add_fold("Data and settings", self._settings)
         self._fold.expand()
         self._run = QLabel()
@@ -91,6 +96,7 @@ class TrainPanel(Panel):
     def _connect(self) -> None:
         session = self._session
         self._settings.changed.connect(self._settle)
+        self._before.trouble.connect(self._say_trouble)
         self._bar.start_clicked.connect(self._start)
         self._bar.ended.connect(self._on_end)
         self._attach_button.clicked.connect(self._choose_run)
@@ -109,6 +115,7 @@ class TrainPanel(Panel):
     def _settle(self) -> None:
         """Let every button be clicked that can be, and say of the others why not."""
         self._bar.set_ready(self._settings.why_not())
+        self._before.settle(idle=self._fold.isExpanded() and not self._bar.working)
         starting = self._bar.working and self._watcher is None
         set_ready(self._attach_button, _WAIT if starting else "", _ATTACH)
         set_ready(self._resume, self._why_not_resume(), _RESUME)
@@ -117,22 +124,7 @@ class TrainPanel(Panel):
     def _why_not_resume(self) -> str:
         if self._watcher is None:
             return "Attach to a run that ended to go on with it"
-        if not self._watcher.over:
-            return "The run has not ended"
-        if not has_checkpoint(self._watcher.run):
-            return "The run has no checkpoint to go on from"
-        if self._epochs_to_resume() is None and self._is_complete():
-            return f"All {self._epochs} epochs are done; set more epochs to go on"
-        return ""
-
-    def _is_complete(self) -> bool:
-        return isinstance(self._end, Finished) and not self._end.stopped
-
-    def _epochs_to_resume(self) -> int | None:
-        """Return how many epochs a complete run is to have, if more than it has."""
-        asked = self._settings.epochs
-        more = self._is_complete() and asked is not None and asked > (self._epochs or 0)
-        return asked if more else None
+        return why_not_resume(self._watcher.run, self._end, self._settings.optimisation)
 
     # -- starting -----------------------------------------------------------------
 
@@ -141,7 +133,7 @@ class TrainPanel(Panel):
         try:
             plan = self._settings.plan()
         except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+            self._say_trouble(str(error))
             return
         self._begin(plan)
 
@@ -149,10 +141,11 @@ class TrainPanel(Panel):
         if self._watcher is None:
             return
         try:
-            epochs = self._epochs_to_resume()
-            spec = resume_spec(self._watcher.run, self._settings.device, epochs)
+            run = self._watcher.run
+            changes = more_to_do(run, self._end, self._settings.optimisation)
+            spec = resume_spec(run, self._settings.device, changes)
         except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+            self._say_trouble(str(error))
             return
         self._begin(Plan(spec))
 
@@ -163,9 +156,12 @@ class TrainPanel(Panel):
 
     def _follow_start(self, start: TrainingStart) -> None:
         self._drop_watcher()
-        self._bar.place = plain_place
+        self._bar.place, self._bar.facts = plain_place, str
         self._bar.follow(start)
         self._show_watched()
+
+    def _say_trouble(self, words: str) -> None:
+        self._bar.say(words, trouble=True)
 
     # -- watching -----------------------------------------------------------------
 
@@ -186,7 +182,7 @@ class TrainPanel(Panel):
         try:
             RunFollower(Path(folder))
         except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+            self._say_trouble(str(error))
         else:
             self._session.watch_run(Path(folder))
 
@@ -205,8 +201,8 @@ class TrainPanel(Panel):
         self._run.setText(breakable(f"Run: {watcher.run.name}") if watcher else "")
         self._run.setToolTip(str(watcher.run) if watcher else "")
         self._run.setVisible(watcher is not None)
-        if self._plot is not None:
-            self._plot.setVisible(watcher is not None)
+        if self._view is not None:
+            self._view.setVisible(watcher is not None)
         if watcher is not None:
             self._fold.collapse()
         else:
@@ -217,16 +213,18 @@ class TrainPanel(Panel):
         try:
             watcher = RunWatcher(run, self)
         except CtlnsError as error:
-            self._bar.say(str(error), trouble=True)
+            self._say_trouble(str(error))
             return
         self._watcher, self._was_live = watcher, is_live(run)
         self._curves = RunCurves()
         self._read_epochs()
         watcher.came.connect(self._hear)
         watcher.state_changed.connect(self._bar.show_state)
-        self._bar.place = self._place
+        self._bar.place, self._bar.facts = self._place, self._facts
         self._bar.follow(watcher)
-        self._make_plot().show_curves(self._curves)
+        view = self._make_view()
+        view.plot.show_curves(self._curves)
+        view.pictures.clear()
         if self._settings.folder.path == run:
             self._settings.folder.set_path(None)  # the next run needs another
 
@@ -238,32 +236,34 @@ class TrainPanel(Panel):
             self._watcher.deleteLater()
             self._watcher = None
 
-    def _prepare_plot(self) -> None:
+    def _prepare_view(self) -> None:
         if not self._session.gone:
-            self._make_plot()
+            self._make_view()
 
-    def _make_plot(self) -> "LossPlot":
-        if self._plot is None:
+    def _make_view(self) -> "RunView":
+        if self._view is None:
             # pyqtgraph costs as much as the rest of the panel
-            from napari_ctlns.plugin.views.loss_plot import LossPlot
+            from napari_ctlns.plugin.views.run_view import RunView
 
-            self._plot = LossPlot()
-            self._plot.drawn.connect(self._bar.refresh)
-            self._plot.setVisible(self._watcher is not None)
-            self.add(self._plot)
+            self._view = RunView()
+            self._view.plot.drawn.connect(self._bar.refresh)
+            self._view.setVisible(self._watcher is not None)
+            self.add(self._view)
             self._take_theme()
-        return self._plot
+        return self._view
 
     def _take_theme(self) -> None:
-        if self._plot is not None:
+        if self._view is not None:
             theme = get_theme(self._session.viewer.theme)
-            self._plot.set_colours(theme.background.as_hex(), theme.text.as_hex())
+            self._view.plot.set_colours(theme.background.as_hex(), theme.text.as_hex())
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Metric):
             self._curves.add(event)
-            if self._plot is not None:
-                self._plot.freshen()
+            if self._view is not None:
+                self._view.plot.freshen()
+        elif isinstance(event, Preview) and self._watcher is not None and self._view is not None:
+            self._view.pictures.add(picture_of(self._watcher.run, event))
         elif isinstance(event, Log):
             self._read_epochs()  # one that is resumed may do more
 
@@ -273,6 +273,9 @@ class TrainPanel(Panel):
 
     def _place(self, progress: Progress) -> str:
         return place_in_words(progress, self._curves, self._epochs)
+
+    def _facts(self) -> str:
+        return speed_in_words(self._curves)
 
     def _on_end(self, event: Finished | Failed) -> None:
         if self._watcher is not None:

@@ -24,7 +24,7 @@ from napari_ctlns.plugin.curves import (
 from napari_ctlns.plugin.views.live_text import LiveText
 
 MS_BETWEEN_REDRAWS = 1000
-_HEIGHT = 260
+_HEIGHT = 228
 _AXIS_WIDTH, _AXIS_HEIGHT = 46, 36
 _MOST_MARKED = 50
 """Epochs up to which each is a point too, so that the first can be seen at all."""

@@ -14,6 +14,8 @@ from qtpy.QtWidgets import QWidget
 from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.views.trouble import TROUBLE_COLOUR
 
+_WRITTEN = {"optimisation.ema_decay"}
+"""Numbers whose differences are too small for arrows: 0.999 and 0.9999."""
 _DECIMALS = 3
 _LARGEST = 2**53
 
@@ -38,7 +40,7 @@ class RecipeField(QObject):
         self.key = key
         self._plain = info.annotation is str
         self._help = "\n".join(filter(None, (info.description, key)))
-        self._widget = _control(info)
+        self._widget = LineEdit() if key in _WRITTEN else _control(info)
         self._is_toml = isinstance(self._widget, LineEdit)
         self._value: Any = None
         self._shown: Any = None
@@ -57,7 +59,7 @@ class RecipeField(QObject):
     def show_value(self, value: Any) -> None:
         """Show a value of the recipe."""
         self._value = value
-        self._widget.value = self._text(value) if self._is_toml else value
+        self._widget.value = self._text(value) if self._is_toml else self._within(value)
         self._shown = self._widget.value
         if self._is_toml:
             self.native.setCursorPosition(0)
@@ -88,6 +90,12 @@ class RecipeField(QObject):
             return True
         return super().eventFilter(watched, event)
 
+    def _within(self, value: Any) -> Any:
+        """Return what a control with bounds can show of a value that comes nearer to them."""
+        if isinstance(self._widget, FloatSpinBox):
+            return min(max(value, self._widget.min), self._widget.max)
+        return value
+
     def _text(self, value: Any) -> str:
         if value is None:
             return ""
@@ -113,7 +121,7 @@ def field_name(key: str) -> str:
     return key.replace("_", " ").capitalize()
 
 
-_UNITS = {"mm": "mm", "hu": "HU"}
+_UNITS = {"mm": "mm", "hu": "HU", "deg": "°", "voxels": "voxels"}
 
 
 def fields_named_in(error: RecipeError, fields: list[RecipeField]) -> list[RecipeField]:
@@ -135,7 +143,7 @@ def _control(info: FieldInfo) -> ValueWidget:
     low, high = _bounds(info)
     if kind is bool:
         return CheckBox(text="")
-    if get_origin(kind) is Literal and all(isinstance(c, str) for c in get_args(kind)):
+    if get_origin(kind) is Literal:
         return ComboBox(choices=get_args(kind))
     if kind is int:
         least = -_LARGEST if low is None else int(low)

@@ -1,16 +1,17 @@
 """A recipe as a form: the few settings that people change, and the rest folded away."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.views.fold import Fold
-from napari_ctlns.plugin.views.panel import add_row, form_layout
+from napari_ctlns.plugin.views.panel import form_layout
 from napari_ctlns.plugin.views.recipe_field import RecipeField, field_name, fields_named_in
 from napari_ctlns.plugin.views.trouble import TroubleLabel
 from napari_ctlns.recipe import Recipe
@@ -23,14 +24,19 @@ FEW = (
     "optimisation.precision",
 )
 """What people change most."""
+_INDENT = 10
 _NAMES = {
     "patches.size": "Patch size, voxels",
     "patches.per_scan": "Patches a scan",
+    "patches.hard_negatives": "Hard negatives, CSV",
     "loss.ce_weight": "Entropy weight",
+    "optimisation.clip_gradient_norm": "Clip gradients",
+    "optimisation.early_stopping_patience": "Stop early after",
+    "optimisation.ema_decay": "EMA decay",
     "optimisation.num_workers": "Worker threads",
 }
-
-
+_WHOLE = "Recipe"
+"""Where values stand that belong to no section."""
 _NOT_SHOWN = {"search"}
 """For `ctlns tune`, not for one training."""
 
@@ -43,7 +49,9 @@ class RecipeForm(QWidget):
     changed
         Something else stands in the form.
     more
-        The fold with all fields but a few, which are made when it is first unfolded.
+        The fold with all fields but a few.
+    sections
+        The folds in it, by name; the fields of each are made when it is first unfolded.
     """
 
     changed = Signal()
@@ -65,9 +73,8 @@ class RecipeForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(few)
         layout.addWidget(self._words)
-        self._rest = QWidget()
-        self.more = Fold("More", self._rest)
-        self.more.toggled.connect(self._make_rest)
+        self.sections: dict[str, Fold] = {}
+        self.more = Fold("More", self._all_sections())
         layout.addWidget(self.more)
 
     def show_recipe(self, recipe: Recipe) -> None:
@@ -80,7 +87,7 @@ class RecipeForm(QWidget):
         self._on_change()
 
     def field(self, key: str) -> RecipeField:
-        """Return a field that was made; see `more`."""
+        """Return a field that was made; see `sections`."""
         return self._fields[key]
 
     def reset(self) -> None:
@@ -125,19 +132,27 @@ class RecipeForm(QWidget):
         self._reset.setEnabled(any(field.is_changed() for field in self._fields.values()))
         self.changed.emit()
 
-    def _make_rest(self) -> None:
-        if len(self._fields) == len(self._infos):
-            return
-        form = form_layout(self._rest, {})
-        shown = ""
+    def _all_sections(self) -> QWidget:
+        """Lay out a fold for each section, still empty."""
+        rest = QWidget()
+        layout = QVBoxLayout(rest)
+        layout.setContentsMargins(_INDENT, 0, 0, 0)
+        keys: dict[str, list[str]] = {}
         for key in self._infos:
-            section = key.rpartition(".")[0]
             if key not in FEW:
-                if section != shown:
-                    form.addRow(QLabel(f"<b>{field_name(section)}</b>"))
-                    shown = section
-                add_row(form, *self._row(key))
-        form.addRow(self._reset)
+                section = key.rpartition(".")[0]
+                keys.setdefault(field_name(section) or _WHOLE, []).append(key)
+        for name, its_keys in keys.items():
+            rows = QWidget()
+            fold = self.sections[name] = Fold(name, rows)
+            fold.toggled.connect(partial(self._make_rows, rows, its_keys))
+            layout.addWidget(fold)
+        layout.addWidget(self._reset)
+        return rest
+
+    def _make_rows(self, rows: QWidget, keys: list[str], _unfolded: bool) -> None:
+        if rows.layout() is None:
+            form_layout(rows, dict(self._row(key) for key in keys))
 
     def _row(self, key: str) -> tuple[str, QWidget]:
         """Make a field and return it with its name."""

@@ -26,11 +26,14 @@ class RunBar(JobBar):
     ----------
     place
         Says how far the work is, from its newest progress.
+    facts
+        Says how fast it goes and what it takes.
     """
 
     def __init__(self, start: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(start, tooltip, parent)
         self.place: Callable[[Progress], str] = plain_place
+        self.facts: Callable[[], str] = str  # nothing
         self._paused = False
         self._newest: Progress | None = None
         self._warnings: list[str] = []
@@ -43,7 +46,8 @@ class RunBar(JobBar):
         row.insertWidget(row.indexOf(self.cancel), self.pause)
         row.removeWidget(self._left)
         self._left.deleteLater()
-        self._left = LiveText(1)
+        self._left = LiveText(2)
+        self._left.setToolTip("How far it is; time left, speed, and memory taken of the device")
         column.insertWidget(column.indexOf(self.status), self._left)
         column.addWidget(self.remarks)
         self._left.hide()
@@ -115,7 +119,8 @@ class RunBar(JobBar):
         self._draw_bar(self._newest)
         left = self._pace.seconds_left()
         time = "paused" if self._paused else f"{duration(left)} left" if left else ""
-        self._left.setText(", ".join(filter(None, (self.place(self._newest), time))))
+        facts = ", ".join(filter(None, (time, self.facts())))
+        self._left.setText("\n".join(filter(None, (self.place(self._newest), facts))))
 
     def _show_working(self, working: bool) -> None:
         super()._show_working(working)

@@ -1,21 +1,30 @@
 """All that is chosen before a training: data, recipe, device, run folder."""
 
+from pathlib import Path
+
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.runs import runs_folder
 from napari_ctlns.plugin.settings import Settings
-from napari_ctlns.plugin.training import LayerData, Plan, plan_training, run_why_not
+from napari_ctlns.plugin.training import (
+    LayerData,
+    Plan,
+    plan_training,
+    prepared_dataset,
+    run_why_not,
+)
 from napari_ctlns.plugin.views.data_choice import DataChoice
 from napari_ctlns.plugin.views.device_choice import DeviceChoice
 from napari_ctlns.plugin.views.panel import align_labels, form_layout
 from napari_ctlns.plugin.views.path_field import PathField
 from napari_ctlns.plugin.views.recipe_choice import RecipeChoice
 from napari_ctlns.plugin.views.recipe_form import RecipeForm
-from napari_ctlns.plugin.views.trouble import TroubleLabel
-from napari_ctlns.plugin.words import capitalised
+from napari_ctlns.plugin.views.trouble import TroubleLabel, draw_trouble
+from napari_ctlns.plugin.words import breakable, capitalised
+from napari_ctlns.recipe import Optimisation
 from napari_ctlns.specs import Device
 
 
@@ -32,6 +41,8 @@ class TrainSettings(QWidget):
     ----------
     changed
         Something else is chosen.
+    patches
+        The button that asks for the patches a training will see.
     """
 
     changed = Signal()
@@ -52,10 +63,16 @@ class TrainSettings(QWidget):
         form_layout(where, {"Device": self._device, "Run folder": self.folder})
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.data, self.recipes, self._words, self.form, where):
+        self.patches = QPushButton("Show patches…")
+        self._need = QLabel()
+        self._need.setWordWrap(True)
+        self.show_need("", too_much=False)
+        parts = (self.data, self.recipes, self._words, self.form, where, self._need, self.patches)
+        for widget in parts:
             layout.addWidget(widget)
         for part in (self.data, self.form, self.folder):
             part.changed.connect(self.changed)
+        self._device.currentIndexChanged.connect(self.changed)
         self.recipes.changed.connect(self._show_recipe)
         self._show_recipe()
 
@@ -65,9 +82,9 @@ class TrainSettings(QWidget):
         return self._device.device
 
     @property
-    def epochs(self) -> int | None:
-        """How many epochs are asked for; None while the recipe is not allowed."""
-        return None if self.form.problem else self.form.recipe().optimisation.epochs
+    def optimisation(self) -> Optimisation | None:
+        """How long is to be learned, and so on; None while the recipe is not allowed."""
+        return None if self.form.problem else self.form.recipe().optimisation
 
     def why_not(self) -> str:
         """Say what lacks before a training can start; nothing if it can."""
@@ -78,6 +95,24 @@ class TrainSettings(QWidget):
             or self.form.problem
             or (run_why_not(folder) if folder is not None else "")
         )
+
+    def why_no_patches(self) -> str:
+        """Say why the patches a training will see cannot be shown; nothing if they can."""
+        why_not = self.data.data().why_not() or self._problem or self.form.problem
+        if not why_not and self.dataset() is None:
+            why_not = "these data are not prepared yet; their first training does that"
+        return capitalised(why_not)
+
+    def dataset(self) -> Path | None:
+        """Return the prepared dataset that is chosen; None where there is none yet."""
+        folder = self._settings.working_folder
+        return prepared_dataset(self.data.data(), self.form.recipe(), folder)
+
+    def show_need(self, words: str, too_much: bool) -> None:
+        """Say what memory a training would need; too much is drawn as trouble."""
+        self._need.setText(breakable(words))
+        self._need.setVisible(bool(words))
+        draw_trouble(self._need, too_much)
 
     def plan(self) -> Plan:
         """Return what a click on Start begins.
