@@ -176,6 +176,25 @@ def test_a_killed_run_is_reported_in_words(start):
     assert run_status(run).metrics["loss"] <= 1
 
 
+def test_a_run_that_died_before_it_worked_is_told_and_resumed(tmp_path, dataset, start):
+    run = tmp_path / "run"
+    run.mkdir()
+    gone = write_state(run, "running").model_copy(update={"worker": dead_worker()})
+    (run / "state.json").write_text(gone.model_dump_json())
+    (last,) = watch(run)
+    assert "go on with --resume" in last.message
+    assert run_status(run).state == "died"
+    (run / LOCK_FILE).write_text(gone.worker.model_dump_json())
+    start(resume=True, epochs=2)
+    wait_for(lambda: run_status(run).state == "finished")
+
+
+def dead_worker():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return Worker.this().model_copy(update={"pid": process.pid})
+
+
 def test_a_run_can_be_killed_and_resumed(start):
     run, _ = start()
     wait_for(lambda: run_status(run).progress is not None)
@@ -368,6 +387,36 @@ class TestRunTraining:
         assert len(read_events(run)[0]) >= 5
         assert not (run / LOCK_FILE).exists()
         assert "train\n" in capsys.readouterr().err
+
+    def test_what_an_earlier_start_was_asked_stops_no_later_one(self, dataset, tmp_path):
+        run, kind = tmp_path / "run", JobKind("fake_jobs", "train", TrainSpec)
+        run_training(self.spec(dataset, run, epochs=1), kind)
+        # a detached start that died before it could work, and what it was asked meanwhile
+        write_state(run, "starting")
+        (run / "control.json").write_text('{"command": "stop"}')
+        finished = run_training(self.spec(dataset, run, resume=True), kind)
+        assert finished.result == {"steps": 3}
+        assert not finished.stopped
+
+    def test_further_processes_of_torchrun_work_without_a_word(
+        self, dataset, tmp_path, capsys, monkeypatch
+    ):
+        interrupt = signal.getsignal(signal.SIGINT)
+        environment = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "here"}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        run, kind = tmp_path / "run", JobKind("fake_jobs", "train", TrainSpec)
+        run.mkdir()
+        try:
+            finished = run_training(self.spec(dataset, run), kind)
+            with pytest.raises(SystemExit) as ended:
+                run_training(self.spec(tmp_path / "none", run), kind)
+        finally:
+            signal.signal(signal.SIGINT, interrupt)
+        assert finished.result == {"steps": 3}
+        assert ended.value.code == 2
+        assert [path.name for path in run.iterdir()] == ["recipe.toml"]  # by the fake itself
+        assert capsys.readouterr() == ("", "")
 
     def test_bad_input_leaves_no_trace(self, tmp_path):
         run = tmp_path / "deep" / "run"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_ctlns.learning.augment import draw_change
-from napari_ctlns.learning.augment_space import Move, draw_move, margin, moved
+from napari_ctlns.learning.augment_resampling import moved
+from napari_ctlns.learning.augment_space import Move, draw_move, margin
 from napari_ctlns.learning.augment_values import Tone, draw_tone, toned
 from napari_ctlns.recipe import Augmentation
 
@@ -60,13 +61,21 @@ def sources(move: Move, size) -> np.ndarray:
     return straight + np.stack(bent)
 
 
-@pytest.mark.parametrize("size", [SIZE, (1, 24, 30), (5, 16, 16)])
-def test_image_and_mask_lie_where_scipy_puts_them(size) -> None:
+IN_PLANE = RICH.model_copy(update={"rotation_deg": (90, 0, 0), "elastic_voxels": 0.0})
+"""As in 2.5 dimensions: turned about z only."""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "size"),
+    [(RICH, SIZE), (RICH, (1, 24, 30)), (RICH, (5, 16, 16)), (IN_PLANE, (7, 20, 16))],
+)
+def test_image_and_mask_lie_where_scipy_puts_them(recipe: Augmentation, size) -> None:
     random = np.random.default_rng(3)
     spacing = (2.0, 0.8, 0.8)
-    block = with_margin(RICH, size, spacing)
+    block = with_margin(recipe, size, spacing)
     scans = [a_scan(block, seed) for seed in range(3)]
-    moves = [draw_move(RICH, size, spacing, random), None, draw_move(RICH, size, spacing, random)]
+    moves = [draw_move(recipe, size, spacing, random) for _ in range(3)]
+    moves[1] = None
     image = torch.from_numpy(np.stack([hu for hu, _ in scans]))[:, None]
     mask = torch.from_numpy(np.stack([labels for _, labels in scans]))[:, None]
     new_image, new_mask = moved(image, mask, moves, size)

@@ -12,8 +12,9 @@ from torch import Tensor
 from napari_ctlns.dataset.folder import PreparedScan
 from napari_ctlns.dataset.patches import PatchSampler, Sample
 from napari_ctlns.dataset.serving import scan_scaling
-from napari_ctlns.learning.augment import NO_FLIPS, Change, draw_change
-from napari_ctlns.learning.augment_space import margin, moved
+from napari_ctlns.learning.augment import Change, draw_change
+from napari_ctlns.learning.augment_resampling import moved
+from napari_ctlns.learning.augment_space import margin
 from napari_ctlns.learning.augment_values import toned
 from napari_ctlns.recipe import Recipe, Size
 
@@ -30,7 +31,8 @@ class Batch:
     Attributes
     ----------
     hu
-        int16 (n, 1, z, y, x), with a margin around the patches; mirrored already.
+        int16 (n, 1, z, y, x), with a margin around the patches, which is filled where a
+        patch is moved; mirrored already.
     mask
         uint8, 0 or 1, of the same shape.
     scaling
@@ -166,10 +168,13 @@ def _batch(
     mask = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
     scaling = torch.empty((len(samples), 4), pin_memory=pinned)
     for place, sample in enumerate(samples):
-        flips = changes[place].flips if changes else NO_FLIPS
-        cut_hu, cut_mask = sampler.cut(sample, around)
-        hu.numpy()[place, 0] = cut_hu[flips]
-        mask.numpy()[place, 0] = cut_mask[flips]
+        change = changes[place] if changes else Change()
+        # what is not moved needs no margin: half of the reading where half is moved
+        margin_here, inner = ((0, 0, 0), around) if change.move is None else (around, (0, 0, 0))
+        z, y, x = (slice(m, n - m) for m, n in zip(inner, shape[2:], strict=True))
+        cut_hu, cut_mask = sampler.cut(sample, margin_here)
+        hu.numpy()[place, 0, z, y, x] = cut_hu[change.flips]
+        mask.numpy()[place, 0, z, y, x] = cut_mask[change.flips]
         numbers = scan_scaling(sampler.scans[sample.scan], recipe.preparation)
         scaling.numpy()[place] = astuple(numbers)
     middle_only = recipe.network.dimensions == 2

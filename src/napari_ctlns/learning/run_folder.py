@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from napari_ctlns.atomic import atomic_path, write_text
-from napari_ctlns.errors import RunError
+from napari_ctlns.errors import OutputError, RunError
 from napari_ctlns.specs import TrainSpec
 
 Row = dict[str, float]
 CHECKPOINT_VERSION = 2
+_SPEC = "spec.json"
+_FRAGMENTS = ".*.tmp.*"
+"""What a killed process may leave of a file that it was writing, see `atomic_path`."""
 COLUMNS = (
     *("epoch", "step", "seconds", "learning_rate", "train_loss"),
     *("val_loss", "val_dice", "val_nodule_voxel_accuracy", "val_iou"),
@@ -47,7 +51,8 @@ def must_be_new(run: Path) -> None:
     """
     if run.exists() and not run.is_dir():
         raise RunError(f"{run} is a file; choose another place for the run")
-    there = {path.name for path in run.iterdir()} if run.exists() else set()
+    paths = list(run.iterdir()) if run.exists() else []
+    there = {path.name for path in paths if not path.match(_FRAGMENTS)}
     if last_checkpoint(run).exists():
         raise RunError(f"{run} holds a run already; resume it, or choose another folder")
     if there - _OF_THE_STARTER:
@@ -55,9 +60,20 @@ def must_be_new(run: Path) -> None:
 
 
 def write_description(spec: TrainSpec) -> None:
-    """Write the recipe and the spec."""
+    """Write the spec and the recipe; what a run started from stays known when it is resumed."""
+    before = earlier_spec(spec.out)
+    if spec.start_from is None and before is not None:
+        spec = spec.model_copy(update={"start_from": before.start_from})
+    write_text(spec.out / _SPEC, spec.model_dump_json(indent=1) + "\n")
     write_text(spec.out / "recipe.toml", spec.recipe.to_toml())
-    write_text(spec.out / "spec.json", spec.model_dump_json(indent=1) + "\n")
+
+
+def earlier_spec(run: Path) -> TrainSpec | None:
+    """Return what was last asked of a run; None where there is no run."""
+    try:
+        return TrainSpec.model_validate_json((run / _SPEC).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def write_history(run: Path, rows: Sequence[Row]) -> None:
@@ -87,18 +103,22 @@ def write_checkpoint(run: Path, state: Mapping[str, Any], epoch: int | None = No
         If it cannot be written; the one before is whole then.
     """
     path = last_checkpoint(run)
-    with atomic_path(path) as temporary:
-        _save({"checkpoint_version": CHECKPOINT_VERSION, **state}, temporary)
-        if epoch is not None:
-            with atomic_path(path.with_name(f"epoch-{epoch:04d}.pt")) as copy:
-                shutil.copyfile(temporary, copy)
+    try:
+        with atomic_path(path) as temporary:
+            _save({"checkpoint_version": CHECKPOINT_VERSION, **state}, temporary)
+            if epoch is not None:
+                with atomic_path(path.with_name(f"epoch-{epoch:04d}.pt")) as copy:
+                    shutil.copyfile(temporary, copy)
+    except OutputError as error:
+        reason = str(error).rpartition(";")[0]
+        raise OutputError(f"{reason}; the one before is whole: make room, then --resume") from error
     return path
 
 
 def remove_fragments(run: Path) -> None:
     """Remove what a killed process left half-written in a run."""
     for folder in (run, run / "checkpoints"):
-        for path in folder.glob(".*.tmp.*"):
+        for path in folder.glob(_FRAGMENTS):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

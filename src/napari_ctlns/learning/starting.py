@@ -8,7 +8,7 @@ from napari_ctlns.learning.data import TrainingData, training_data
 from napari_ctlns.learning.device import Arithmetic, choose_arithmetic
 from napari_ctlns.learning.distributed import Group
 from napari_ctlns.learning.resuming import Standing, State, resumed
-from napari_ctlns.learning.run_folder import must_be_new
+from napari_ctlns.learning.run_folder import earlier_spec, last_checkpoint, must_be_new
 from napari_ctlns.specs import TrainSpec
 
 
@@ -45,16 +45,23 @@ def beginning(spec: TrainSpec, data: TrainingData) -> tuple[Standing, State | No
     RunError
         If a new run's folder is not empty, or an old one cannot go on.
     """
-    if spec.resume:
-        return resumed(spec, data)
-    must_be_new(spec.out)
-    return Standing(), None
+    if not spec.resume:
+        must_be_new(spec.out)
+        return Standing(), None
+    # one that was killed before its first checkpoint begins anew
+    if earlier_spec(spec.out) is not None and not last_checkpoint(spec.out).exists():
+        return Standing(), None
+    return resumed(spec, data)
 
 
 def _weights(spec: TrainSpec) -> dict[str, Tensor] | None:
-    """Return the weights to start from; a run that is resumed has its own."""
-    if spec.start_from is None or spec.resume:
+    """Return the weights to start from; a run that is resumed has its own in its checkpoint."""
+    start = spec.start_from
+    if spec.resume:
+        before = earlier_spec(spec.out)
+        start = None if before is None or last_checkpoint(spec.out).exists() else before.start_from
+    if start is None:
         return None
-    if read_card(spec.start_from).recipe.network != spec.recipe.network:
-        raise ModelError(f"{spec.start_from} has another network than recipe {spec.recipe.name}")
-    return load_network(spec.start_from).state_dict()
+    if read_card(start).recipe.network != spec.recipe.network:
+        raise ModelError(f"{start} has another network than recipe {spec.recipe.name}")
+    return load_network(start).state_dict()

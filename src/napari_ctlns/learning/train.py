@@ -72,6 +72,8 @@ def _train(spec: TrainSpec, control: Control, group: Group) -> Iterator[Event]:
     data, arithmetic, weights = group.together(lambda: opened(spec, group))
     standing, state = group.told(lambda: beginning(spec, data))
     if group.is_first:
+        remove_fragments(spec.out)
+        write_description(spec)  # before the first event: what has any can be resumed
         yield Started(title=f"Train {spec.recipe.name} on {spec.dataset.name}")
         for problem in data.problems:
             yield Log(message=problem, level="warning")
@@ -82,8 +84,6 @@ def _train(spec: TrainSpec, control: Control, group: Group) -> Iterator[Event]:
         with contextlib.ExitStack() as stack:
             training = _Training(spec, control, data, learner, standing, group)
             if group.is_first:
-                remove_fragments(spec.out)
-                write_description(spec)
                 training.curves = stack.enter_context(Curves(spec.out, standing.steps))
                 threshold = spec.recipe.inference.threshold
                 training.previews = Previews(spec.out, training.curves, data.shown(), threshold)

@@ -34,7 +34,7 @@ class PatchesWindow(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(self.picture, 1)
         layout.addWidget(self.bar)
-        self.resize(680, 600)
+        self.resize(820, 710)
 
     def follow(self, work: Work, title: str, out: Path) -> None:
         """Show what this work draws, once it is drawn.
