@@ -115,3 +115,10 @@ class EvaluateSpec(_Spec):
     split: Split = "test"
     out: Path | None = None
     device: Device = "auto"
+
+
+class EstimateSpec(_Spec):
+    """Say what memory training by a recipe would need on a device."""
+
+    recipe: Recipe
+    device: Device = "auto"

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from napari_ctlns.events import Control, Event
-from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
+from napari_ctlns.specs import EstimateSpec, EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
 
 Job = Callable[[Any, Control], Iterator[Event]]
 
@@ -32,6 +32,7 @@ JOBS: Mapping[str, JobKind] = {
     "train": JobKind("napari_ctlns.learning", "train", TrainSpec),
     "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
     "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
+    "estimate": JobKind("napari_ctlns.learning.memory", "estimate", EstimateSpec),
 }
 
 
