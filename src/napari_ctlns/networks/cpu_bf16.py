@@ -48,7 +48,5 @@ class _TransposedConvolution2d(nn.ConvTranspose2d):
 
 def _learns_on_cpu(given: Tensor) -> bool:
     return (
-        given.device.type == "cpu"
-        and torch.is_grad_enabled()
-        and torch.is_autocast_enabled("cpu")
+        given.device.type == "cpu" and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu")
     )
