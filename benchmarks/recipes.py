@@ -194,8 +194,8 @@ def table(rows: Sequence[tuple[Trial, float, Summary]]) -> list[str]:
     scans = rows[0][2]["scans"] if rows else 0
     lines = [
         (
-            f"{SCANS} phantoms (`ctlns phantom --scans {SCANS} --seed {SEED}`), {scans} of them held "
-            f"out to test; {platform.machine()}, {os.cpu_count()} processors, {date.today()}."
+            f"{SCANS} phantoms (`ctlns phantom --scans {SCANS} --seed {SEED}`), {scans} of them "
+            f"held out to test; {platform.machine()}, {os.cpu_count()} processors, {date.today()}."
         ),
         "",
         "| recipe | CPU minutes | held-out phantoms | floor | |",

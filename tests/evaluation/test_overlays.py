@@ -6,13 +6,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from napari_ctlns.evaluation.overlays import (
-    PREDICTED_COLOUR,
-    TRUE_COLOUR,
-    Place,
-    close_ups_png,
-    planes_png,
-)
+from napari_ctlns.drawing import PREDICTED_COLOUR, TRUE_COLOUR
+from napari_ctlns.evaluation.overlays import Place, close_ups_png, planes_png
 from napari_ctlns.volume import Geometry
 
 LEGEND = 0.06  # of the height; the upper half is bare

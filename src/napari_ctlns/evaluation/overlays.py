@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from napari_ctlns.evaluation.pictures import png_of
+from napari_ctlns.drawing import PREDICTED_COLOUR, TRUE_COLOUR, Dashes, draw_outline, png_of
 from napari_ctlns.volume import Geometry
-
-TRUE_COLOUR = "#E69F00"
-PREDICTED_COLOUR = "#56B4E9"
-"""Orange and sky blue (Okabe and Ito 2008) differ for every kind of colour vision."""
 
 LUNG_WINDOW_HU = (-1350, 150)
 CLOSE_UP_MM = 64.0
@@ -26,9 +22,8 @@ _FOOT_INCHES = 0.28
 _GAP_INCHES = 0.05
 _PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
 
-_Dashes = Literal["solid"] | tuple[float, tuple[float, ...]]
-_TRUE_DASHES: _Dashes = "solid"
-_PREDICTED_DASHES: _Dashes = (0, (2, 1.5))
+_TRUE_DASHES: Dashes = "solid"
+_PREDICTED_DASHES: Dashes = (0, (2, 1.5))
 """Through the gaps the truth is seen where both agree."""
 
 _Array = npt.NDArray[Any]
@@ -178,14 +173,9 @@ def _draw(ax: Axes, view: _View) -> None:
     ax.set_autoscale_on(False)  # an outline at the edge moves nothing
 
 
-def _outline(ax: Axes, mask: _Array | None, colour: str, dashes: _Dashes) -> None:
-    if mask is None or not mask.any():
-        return
-    rows, columns = mask.shape
-    # a frame of background closes outlines at the edge of the piece
-    part = np.pad(mask.astype(float), 1)
-    x, y = np.arange(-1, columns + 1), np.arange(-1, rows + 1)
-    ax.contour(x, y, part, levels=[0.5], colors=[colour], linewidths=[1.5], linestyles=[dashes])
+def _outline(ax: Axes, mask: _Array | None, colour: str, dashes: Dashes) -> None:
+    if mask is not None:
+        draw_outline(ax, mask, colour, 1.5, dashes)
 
 
 def _legend(figure: Figure) -> None:

@@ -1,11 +1,11 @@
 """Curves for reports: PNG bytes, drawn without a display and without global state."""
 
-import io
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from napari_ctlns.drawing import png_of
 
 _GREY = "#8a919c"
 _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2")
@@ -46,13 +46,6 @@ def curves_png(history: pd.DataFrame) -> bytes:
     right.set_ylim(0, 1.02)
     figure.tight_layout()
     return png_of(figure)
-
-
-def png_of(figure: Figure) -> bytes:
-    """Return a figure as PNG."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")  # Agg, as for every figure that pyplot does not manage
-    return file.getvalue()
 
 
 def _plain(ax: Axes, label: str) -> None:

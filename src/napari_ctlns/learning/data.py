@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from napari_ctlns.dataset import (
     Dataset,
@@ -118,18 +119,29 @@ def training_data(spec: TrainSpec, group: Group | None = None) -> TrainingData:
         If it has no training scans, none of them has a nodule, or it was prepared in
         another way than the recipe wants.
     """
-    dataset = open_dataset(spec.dataset)
-    if differs := same_preparation(dataset.preparation, spec.recipe.preparation):
-        raise DatasetError(
-            f"{spec.dataset} was prepared otherwise: {differs}; prepare it with this recipe"
-        )
-    scans = dataset.scans("train")
-    if not scans:
-        raise DatasetError(f"{spec.dataset} has no training scans; put some in its split")
-    if not any(scan.nodules for scan in scans):
+    dataset = fitting_dataset(spec.dataset, spec.recipe)
+    if not any(scan.nodules for scan in dataset.scans("train")):
         what = "nodules" if spec.recipe.structure == "nodule" else "masks"
         raise DatasetError(f"the training scans of {spec.dataset} have no {what}; annotate some")
     return _with_validation(spec.recipe, dataset, group or Group())
+
+
+def fitting_dataset(folder: Path, recipe: Recipe) -> Dataset:
+    """Open a dataset that has scans to learn from, prepared as a recipe wants them.
+
+    Raises
+    ------
+    DatasetError
+        If it is none, was prepared in another way, or has no training scans.
+    """
+    dataset = open_dataset(folder)
+    if differs := same_preparation(dataset.preparation, recipe.preparation):
+        raise DatasetError(
+            f"{folder} was prepared otherwise: {differs}; prepare it with this recipe"
+        )
+    if not dataset.scans("train"):
+        raise DatasetError(f"{folder} has no training scans; put some in its split")
+    return dataset
 
 
 def _with_validation(recipe: Recipe, dataset: Dataset, group: Group) -> TrainingData:

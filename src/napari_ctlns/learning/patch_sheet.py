@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from napari_ctlns.atomic import atomic_path
-from napari_ctlns.dataset import open_dataset, same_preparation
 from napari_ctlns.dataset.patches import PatchSampler, training_sampler
-from napari_ctlns.drawing import TRUE_COLOUR, draw_outline
-from napari_ctlns.errors import DatasetError
+from napari_ctlns.drawing import TRUE_COLOUR, draw_outline, png_of
 from napari_ctlns.events import Control, Event, Finished, Saved, Started
+from napari_ctlns.learning.data import fitting_dataset
 from napari_ctlns.learning.loader import training_batch
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import PatchesSpec
@@ -56,21 +55,14 @@ def patches(spec: PatchesSpec, control: Control) -> Iterator[Event]:
         return
     figure = _sheet(sampler, spec.recipe, spec.epoch)
     with atomic_path(spec.out) as temporary:
-        figure.savefig(temporary, format="png")
+        temporary.write_bytes(png_of(figure))
     yield Saved(path=spec.out, kind="picture")
     yield Finished(result={"path": str(spec.out)})
 
 
 def _sampler(spec: PatchesSpec) -> PatchSampler:
-    dataset = open_dataset(spec.dataset)
-    if differs := same_preparation(dataset.preparation, spec.recipe.preparation):
-        raise DatasetError(
-            f"{spec.dataset} was prepared otherwise: {differs}; prepare it with this recipe"
-        )
-    scans = dataset.scans("train")
-    if not scans:
-        raise DatasetError(f"{spec.dataset} has no training scans; put some in its split")
-    return training_sampler(scans, spec.recipe)
+    dataset = fitting_dataset(spec.dataset, spec.recipe)
+    return training_sampler(dataset.scans("train"), spec.recipe)
 
 
 def _sheet(sampler: PatchSampler, recipe: Recipe, epoch: int) -> Figure:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from napari_ctlns.evaluation.pictures import png_of
+from napari_ctlns.drawing import png_of
 from napari_ctlns.recipe import Recipe, SearchRange
 from napari_ctlns.tuning.study import Row, best_row, direction
 
