@@ -13,6 +13,7 @@ import pytest
 
 import napari_ctlns
 from napari_ctlns.events import Failed, Finished, Log, Metric, event_from_json
+from napari_ctlns.jobs.registry import JOBS
 from napari_ctlns.jobs.run_folder import pid_alive
 from napari_ctlns.recipe import load_recipe
 from napari_ctlns.specs import PrepareSpec
@@ -166,7 +167,7 @@ def test_the_real_child_knows_the_jobs_and_imports_no_torch():
     assert child.process.wait(20) == 0
     child.reader.join(10)
     assert number == 1
-    assert answer.message == "no job no such job; there are prepare, train, predict, evaluate"
+    assert answer.message == f"no job no such job; there are {', '.join(JOBS)}"
     assert b"napari_ctlns.jobs" in errors
     for heavy in (b" torch", b" monai", b" openvino", b" qtpy", b" napari\n"):
         assert heavy not in errors
