@@ -11,6 +11,7 @@ from napari_ctlns.events import Event, Failed, Finished, Log, ThreadControl, Unc
 from napari_ctlns.jobs.console import run_on_console
 from napari_ctlns.jobs.control_file import CONTROL_FILE, Verb, follow_control_file, obey, read_verb
 from napari_ctlns.jobs.drain import Drain
+from napari_ctlns.jobs.host_memory import freed_memory_kept
 from napari_ctlns.jobs.registry import JOBS, JobKind, start_job
 from napari_ctlns.jobs.run_folder import (
     EVENTS_FILE,
@@ -72,7 +73,8 @@ def _help(spec: TrainSpec, kind: JobKind) -> Finished:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        *_, last = start_job(kind, spec, Uncontrolled())
+        with freed_memory_kept():
+            *_, last = start_job(kind, spec, Uncontrolled())
     except CtlnsError:
         raise SystemExit(_BAD_INPUT) from None
     assert isinstance(last, Finished)
@@ -92,14 +94,15 @@ def _train(spec: TrainSpec, kind: JobKind) -> Finished:
     control = ThreadControl()
     if (asked := read_verb(run)) is not None:
         obey(control, asked)
-    drain = Drain(start_job(kind, spec, control))
-
-    def heard(verb: Verb, words: str) -> None:
-        drain.say(Log(message=words))
-        write_state(run, _STATE_AFTER[verb])
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(freed_memory_kept())
+        drain = Drain(start_job(kind, spec, control))
         log: EventLog | None = None
+
+        def heard(verb: Verb, words: str) -> None:
+            drain.say(Log(message=words))
+            write_state(run, _STATE_AFTER[verb])
 
         def record(event: Event) -> None:
             nonlocal log

@@ -20,12 +20,7 @@ from napari_ctlns.learning.learner import Learner
 from napari_ctlns.learning.loader import Batch
 from napari_ctlns.learning.previews import Previews
 from napari_ctlns.learning.resuming import Standing
-from napari_ctlns.learning.run_folder import (
-    Row,
-    best_model,
-    remove_fragments,
-    write_description,
-)
+from napari_ctlns.learning.run_folder import Row, best_model, remove_fragments, write_description
 from napari_ctlns.learning.schedules import learning_rate
 from napari_ctlns.learning.scores import Judgement, best_row, no_further, validation_scores
 from napari_ctlns.learning.starting import beginning, opened
@@ -107,8 +102,8 @@ class _Training:
         yield from self._kept(Keeper.mend)
         epochs = self.spec.recipe.optimisation.epochs
         if self.standing.epoch >= epochs:
-            words = f"all {epochs} epochs are done; ask for more epochs to go on"
-            yield Log(message=words, level="warning")
+            done = f"all {epochs} epochs are done; ask for more epochs to go on"
+            yield Log(message=done, level="warning")
         stopped = False
         while self.standing.epoch < epochs and not stopped:
             if words := no_further(self.standing.history, self.spec.recipe.optimisation):
