@@ -102,7 +102,8 @@ TRIALS = (
         (
             "patches.validation_size=[7,256,256]",
             "patches.per_scan=192",
-            "optimisation.epochs=8",
+            "patches.nodule_fraction=0.3",
+            "optimisation.epochs=9",
             "optimisation.learning_rate=3e-3",
             "optimisation.schedule=cosine",
         ),

@@ -109,7 +109,7 @@ def test_a_failed_save_leaves_the_old_model(model, monkeypatch):
     def full_disk(*_args, **_keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full_disk)
+    monkeypatch.setattr("safetensors.torch.save", full_disk)
     with pytest.raises(OutputError, match="No space left"):
         save_model(model, _network(_recipe(), 1), ModelCard(recipe=_recipe()))
     assert model_hash(model) == before
