@@ -122,7 +122,7 @@ TRIALS = (
         "lungnet-2d",
         "network.channels=[16,32,64,128]",
         "patches.per_scan=32",
-        "optimisation.epochs=7",
+        "optimisation.epochs=6",
         "optimisation.learning_rate=3e-3",
         "optimisation.schedule=cosine",
     ),
