@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +82,7 @@ PATCHES_3D = (
     "patches.size=[40,40,40]",
     "patches.per_scan=40",
     "loss.ce_weight=5",
-    "optimisation.epochs=8",
+    "optimisation.epochs=7",
     "optimisation.learning_rate=3e-3",
     "optimisation.schedule=cosine",
     "optimisation.warmup_steps=20",
@@ -167,6 +168,7 @@ def judged(trial: Trial, work: Path) -> tuple[float, Summary]:
         ctlns("prepare", work / "phantoms", "--masks", masks, "--out", dataset,
               "--recipe", trial.recipe, *prepared)  # fmt: skip
     if not note.is_file() or json.loads(note.read_text("utf-8"))["changes"] != list(trial.changes):
+        shutil.rmtree(run, ignore_errors=True)
         minutes = ctlns("train", dataset, "--recipe", trial.recipe, *sets, "--out", run)
         ctlns("evaluate", run / "best", dataset, "--out", out / "evaluation")
         values = {"changes": trial.changes, "cpu_minutes": minutes}
