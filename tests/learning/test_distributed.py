@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import torch
 import napari_ctlns
 from napari_ctlns.errors import RunError
 from napari_ctlns.events import Event, Metric, Uncontrolled, event_from_json
+from napari_ctlns.jobs import control_run, run_status
+from napari_ctlns.jobs.run_folder import read_events
 from napari_ctlns.learning import run_folder, train
 from napari_ctlns.learning.distributed import Group
 from napari_ctlns.recipe import Recipe
@@ -40,13 +44,12 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def together(words: list[str], size: int = 2) -> list[tuple[int, str, str]]:
-    """Run a command in several processes; return exit status, output and errors of each."""
+def begun(command: list[str], size: int = 2) -> list["subprocess.Popen[str]"]:
+    """Start a Python command in several processes."""
     port = free_port()
-    command = [sys.executable, "-m", "napari_ctlns", *words]
-    processes = [
+    return [
         subprocess.Popen(
-            command,
+            [sys.executable, *command],
             env=environment(rank, size, port),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -54,6 +57,10 @@ def together(words: list[str], size: int = 2) -> list[tuple[int, str, str]]:
         )
         for rank in range(size)
     ]
+
+
+def ended(processes: list["subprocess.Popen[str]"]) -> list[tuple[int, str, str]]:
+    """Return exit status, output and errors of each."""
     said = [process.communicate(timeout=200) for process in processes]
     return [(p.returncode, *texts) for p, texts in zip(processes, said, strict=True)]
 
@@ -70,8 +77,7 @@ def values(events: list[Event], name: str) -> list[float]:
 
 
 def events_of(run: Path) -> list[Event]:
-    lines = (run / "events.jsonl").read_text("utf-8").splitlines()
-    return [event_from_json(line) for line in lines]
+    return [event_from_json(line) for line in read_events(run)[0]]
 
 
 @pytest.fixture
@@ -95,7 +101,7 @@ def spec(dataset_folder: Path, tmp_path: Path, recipe: Recipe) -> TrainSpec:
 def test_two_processes_learn_what_one_learns(spec: TrainSpec) -> None:
     alone = list(train(spec, Uncontrolled()))
     shared = spec.model_copy(update={"out": spec.out.with_name("shared")})
-    (first, _, said), (other, *silent) = together(words_of(shared))
+    (first, _, said), (other, *silent) = ended(begun(["-m", "napari_ctlns", *words_of(shared)]))
     assert (first, other) == (0, 0), (said, silent)
     assert "2 processes" in said
     assert silent == ["", ""]
@@ -162,22 +168,40 @@ def test_what_fails_in_one_process_is_told_by_the_first_and_hangs_none(
 ) -> None:
     script = tmp_path / "failing.py"
     script.write_text(FAILING.format(error=error), "utf-8")
-    port = free_port()
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), *words_of(spec)],
-            env=environment(rank, 2, port),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == status, said
-    assert words in said[0][1]
+    said = ended(begun([str(script), *words_of(spec)]))
+    assert [returned for returned, *_ in said] == status, said
+    assert words in said[0][2]
     if status == [0, 0]:
-        assert [out for out, _ in said] == ["parts 2\n", "parts 2\n"]
+        assert [out for _, out, _ in said] == ["parts 2\n", "parts 2\n"]
+
+
+@pytest.mark.slow
+def test_a_pause_and_a_stop_are_obeyed_by_all(spec: TrainSpec) -> None:
+    processes = begun(["-m", "napari_ctlns", *words_of(spec), "--epochs", "5000"])
+    wait_for(lambda: steps_of(spec.out) > 2)
+    control_run(spec.out, "pause")
+    wait_for(lambda: run_status(spec.out).state == "paused")
+    time.sleep(1)
+    done = steps_of(spec.out)
+    time.sleep(1)
+    assert steps_of(spec.out) == done
+    control_run(spec.out, "go")
+    wait_for(lambda: steps_of(spec.out) > done)
+    control_run(spec.out, "stop")
+    assert [status for status, *_ in ended(processes)] == [0, 0]
+    assert run_status(spec.out).state == "stopped"
+    assert run_folder.read_checkpoint(spec.out)["steps"] == steps_of(spec.out)
+
+
+def steps_of(run: Path) -> int:
+    return len(values(events_of(run), "train/loss")) if (run / "events.jsonl").exists() else 0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 100.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
