@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from napari_ctlns.drawing import png_of
 from napari_ctlns.recipe import Recipe, SearchRange
-from napari_ctlns.tuning.study import Row, best_row, direction
+from napari_ctlns.tuning.rows import Row, best_row, direction
 
 COMPLETE, PRUNED, BEST = "#0072B2", "#8a919c", "#D55E00"
 """Blue, grey and vermilion (Okabe and Ito 2008) differ for every kind of colour vision."""

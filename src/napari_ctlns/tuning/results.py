@@ -10,7 +10,7 @@ from napari_ctlns.atomic import atomic_path, write_text
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import TuneSpec
 from napari_ctlns.tuning.plot import search_png
-from napari_ctlns.tuning.study import Row, best_row
+from napari_ctlns.tuning.rows import Row, best_row
 
 
 def write_results(spec: TuneSpec, rows: Sequence[Row]) -> list[Path]:

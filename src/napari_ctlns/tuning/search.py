@@ -10,8 +10,9 @@ from napari_ctlns.events import Control, Event, Finished, Log, Metric, Progress,
 from napari_ctlns.jobs.registry import Job
 from napari_ctlns.specs import TuneSpec
 from napari_ctlns.tuning.results import table, write_results
+from napari_ctlns.tuning.rows import Row, best_row
 from napari_ctlns.tuning.space import incomparable_keys
-from napari_ctlns.tuning.study import Row, Study, Trial, best_row
+from napari_ctlns.tuning.study import Study, Trial
 from napari_ctlns.tuning.training import train_trial
 from napari_ctlns.tuning.workers import Workers, started_workers
 

@@ -6,12 +6,10 @@ one with the same values waits to be taken; where there is a checkpoint it goes
 on from that, with the values that were reported before.
 """
 
-import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
@@ -22,15 +20,14 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from napari_ctlns.dataset import dataset_fingerprint, open_dataset
-from napari_ctlns.errors import OutputError, RunError
+from napari_ctlns.errors import RunError
 from napari_ctlns.jobs.run_folder import Worker
-from napari_ctlns.recipe import Recipe, dotted_keys
+from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import TuneSpec
+from napari_ctlns.tuning.folder import JOURNAL, difference, must_be_ours, told
 from napari_ctlns.tuning.locks import JournalLock, SharedLock
+from napari_ctlns.tuning.rows import Row, State, best_of, best_row, direction
 from napari_ctlns.tuning.space import chosen_values, recipe_with, search_space
-
-JOURNAL = "study.journal"
-State = Literal["complete", "pruned", "failed", "stopped", "running"]
 
 CHECKPOINT = Path("checkpoints", "last.pt")
 _BEST_MODEL = "best"
@@ -48,38 +45,6 @@ _STATES: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A trial, for the table.
-
-    Attributes
-    ----------
-    state
-        "stopped": its values were taken up again in a later trial.
-    value
-        The best that an epoch reached; None if none was judged.
-    seconds
-        None while it runs.
-    values
-        By dotted key.
-    problem
-        Why it failed.
-    """
-
-    number: int
-    state: State
-    value: float | None
-    epochs: int
-    seconds: float | None
-    values: dict[str, Any]
-    problem: str = ""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self.state in ("complete", "pruned", "failed")
 
 
 class Trial:
@@ -177,10 +142,10 @@ class Study:
         self._space = search_space(spec.recipe)
         self._mine: set[int] = set()
         identity = dataset_fingerprint(open_dataset(spec.dataset))
-        _must_be_ours(spec.out)
+        must_be_ours(spec.out)
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # else each trial prints a line
         self._lock = SharedLock(str(spec.out / "study"))
-        with _told(spec.out):
+        with told(spec.out):
             self._study = self._opened()
             with self._lock.held():
                 self._must_be_same(_RECIPE, spec.recipe.model_dump(mode="json"))
@@ -268,7 +233,7 @@ class Study:
         if theirs is None:
             self._study.set_user_attr(name, ours)
         elif theirs != ours:
-            words = _difference(theirs, ours) if name == _RECIPE else ""
+            words = difference(theirs, ours) if name == _RECIPE else ""
             raise RunError(
                 f"{self._spec.out} holds a search of another {name}{words}; "
                 "choose another folder with --out"
@@ -300,28 +265,6 @@ class Study:
         return True
 
 
-def direction(recipe: Recipe) -> Literal["maximize", "minimize"]:
-    """Return which values are better."""
-    return "minimize" if recipe.optimisation.best_by == "val_loss" else "maximize"
-
-
-def best_of(values: Sequence[float], recipe: Recipe) -> float | None:
-    """Return the best of some values; those that are no numbers do not count."""
-    numbers = [value for value in values if np.isfinite(value)]
-    if not numbers:
-        return None
-    return min(numbers) if direction(recipe) == "minimize" else max(numbers)
-
-
-def best_row(rows: Sequence[Row], recipe: Recipe) -> Row | None:
-    """Return the best of the trials that were trained to their end; of equals the first."""
-    complete = [row for row in rows if row.state == "complete" and row.value is not None]
-    if not complete:
-        return None
-    best = best_of([row.value for row in complete if row.value is not None], recipe)
-    return next(row for row in complete if row.value == best)
-
-
 def _lives(worker: Worker) -> bool:
     # after a restart of the machine our own pid may have been another's
     return worker.may_live() and worker != Worker.this()
@@ -334,45 +277,3 @@ def _given_back(trials: Sequence[FrozenTrial]) -> set[int]:
 def _remove_weights(run: Path) -> None:
     for folder in (CHECKPOINT.parent, _BEST_MODEL):
         shutil.rmtree(run / folder, ignore_errors=True)
-
-
-def _must_be_ours(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; choose another place with --out")
-    if out.exists() and any(out.iterdir()) and not (out / JOURNAL).is_file():
-        raise RunError(f"{out} is not empty and holds no search; choose another folder with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {out}: {reason}; choose another place for it") from error
-
-
-@contextlib.contextmanager
-def _told(out: Path) -> Iterator[None]:
-    """Say in words why a study cannot be opened."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {out}: {reason}; choose another place for it") from error
-    # reading the journal raises whatever the damage leads to
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        raise RunError(
-            f"{out / JOURNAL} is damaged ({type(error).__name__}); choose another folder with --out"
-        ) from error
-
-
-def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """Name the first key that differs."""
-    for key in dotted_keys(ours):
-        one, other = _value(theirs, key), _value(ours, key)
-        if one != other:
-            return f" ({key} is {one} there, {other} here)"
-    return ""
-
-
-def _value(values: Any, dotted: str) -> Any:
-    for part in dotted.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values

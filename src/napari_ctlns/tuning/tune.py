@@ -51,7 +51,7 @@ def tune(spec: TuneSpec, control: Control, train: Job = _train) -> Iterator[Even
     try:
         from napari_ctlns.tuning.search import search
     except ModuleNotFoundError as error:
-        if error.name != "optuna":
+        if (error.name or "").partition(".")[0] != "optuna":
             raise
         raise RunError("no Optuna to search with; `pip install napari-ctlns[tune]`") from error
     yield from search(spec, control, train)
