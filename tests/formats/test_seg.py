@@ -207,7 +207,7 @@ def test_segments_say_what_they_are_and_whose(tmp_path, series):
 
 def test_lungs_are_told_as_lungs(tmp_path, series):
     mask = drawn(series(), labels=(1, 2))
-    write_seg(mask, tmp_path / "m.dcm", mask.source, structure="lung")
+    write_volume(mask, tmp_path / "m.dcm", structure="lung")
     one, two = highdicom.seg.segread(tmp_path / "m.dcm").SegmentSequence
     assert (one.SegmentLabel, two.SegmentLabel) == ("Lung 1", "Lung 2")
     assert one.segmented_property_type == pydicom.sr.codedict.codes.SCT.Lung

@@ -2,7 +2,7 @@ import torch
 
 from napari_ctlns.inference.model import ModelCard, save_model
 from napari_ctlns.networks import build_network
-from napari_ctlns.recipe import Inference, Network, Patches, Recipe
+from napari_ctlns.recipe import Inference, Network, Patches, Preparation, Recipe
 
 
 def brightness_model(folder, norm="batch", **inference):
@@ -35,5 +35,32 @@ def brightness_model(folder, norm="batch", **inference):
         network.head.weight[:] = 0
         network.head.weight[0, 0] = 20
         network.head.bias[:] = -10
+    save_model(folder, network.eval(), ModelCard(recipe=recipe))
+    return folder
+
+
+def slice_model(folder, slices=1, preparation=None, structure="nodule", sides=(16, 16)):
+    """Write a model of 2 dimensions that says how bright the middle slice is, voxel by voxel.
+
+    Its probability is above 0.5 where the normalised value is.
+    """
+    recipe = Recipe(
+        name="tiny-2d",
+        structure=structure,
+        preparation=preparation or Preparation(spacing_mm="native"),
+        patches=Patches(size=(slices, *sides)),
+        network=Network(dimensions=2, channels=(4, 8)),
+        inference=Inference(min_diameter_mm=0),
+    )
+    torch.manual_seed(0)
+    network = build_network(recipe)
+    with torch.no_grad():
+        first, last = network.network.down[0], network.network.up[0]
+        for layer, channel in [(first[0], slices // 2), (first[3], 0), (last[0], 0), (last[3], 0)]:
+            layer.weight[0] = 0
+            layer.weight[0, channel, 1, 1] = 1
+        network.network.head.weight[:] = 0
+        network.network.head.weight[0, 0] = 20
+        network.network.head.bias[:] = -10
     save_model(folder, network.eval(), ModelCard(recipe=recipe))
     return folder

@@ -9,9 +9,11 @@ from napari_ctlns.errors import ModelError
 from napari_ctlns.inference import engines
 from napari_ctlns.inference.cache import cache_folder, keep_newest
 from napari_ctlns.inference.engines import OpenVinoEngine, TorchEngine, prepare_engine
-from napari_ctlns.inference.model import load_network
+from napari_ctlns.inference.model import ModelCard, load_network, read_card, save_model
+from napari_ctlns.networks import build_network
+from napari_ctlns.recipe import Inference, Network, Patches, Recipe
 
-from .models import brightness_model
+from .models import brightness_model, slice_model
 
 WINDOW = (32, 32, 32)
 
@@ -43,6 +45,86 @@ def test_engines_agree_with_the_network_itself(model, kind):
     assert found.dtype == np.float32
     assert 0.02 < (expected >= 0.5).mean() < 0.5
     assert _dice(found >= 0.5, expected >= 0.5) >= 0.995
+
+
+KINDS = {
+    "linear-2d": {"dimensions": 2, "upsampling": "linear"},
+    "attention-3d": {"name": "attention-unet"},
+    "residual-3d": {"name": "residual-unet", "norm": "instance"},
+    "swin-2d": {"name": "swin-unetr", "channels": (12,), "dimensions": 2},
+}
+
+
+def _untrained(folder, seed=1, **network):
+    """Write a model with random weights whose logits are spread about 0; return its input too."""
+    chosen = Network(**{"channels": (4, 8, 16), **network})
+    side = 64 if chosen.name == "swin-unetr" else 16
+    size = (3, side, side) if chosen.dimensions == 2 else (side,) * 3
+    recipe = Recipe(name="tiny", patches=Patches(size=size), network=chosen)
+    torch.manual_seed(seed)
+    network = build_network(recipe).eval()
+    batch = torch.rand(2, 1, *size)
+    (last,) = [
+        layer
+        for layer in network.modules()
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Conv3d)
+        and layer.out_channels == 1
+        and layer.bias is not None
+        and layer.bias < -4
+    ]
+    with torch.no_grad():
+        last.weight *= 2 / network(batch).std()
+        last.bias -= network(batch).median()
+    save_model(folder, network, ModelCard(recipe=recipe))
+    return batch.numpy()
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[pytest.mark.slow] if "swin" in k else []) for k in KINDS]
+)
+def test_openvino_says_what_torch_says_of_every_network(tmp_path, monkeypatch, kind):
+    model = tmp_path / kind
+    batch = _untrained(model, **KINDS[kind])
+    expected = _reference(model, batch)
+    assert expected.std() > 0.1
+    window = batch.shape[2:]
+    np.testing.assert_allclose(TorchEngine(model, window).run(batch), expected, atol=1e-5)
+    for half, largest, typical in ((False, 1e-3, 1e-4), (True, 0.2, 0.02)):
+        monkeypatch.setattr(engines, "_has_bf16", lambda _, half=half: half)
+        engine = OpenVinoEngine(model, window)
+        found = engine.run(batch)
+        assert engine.name.endswith("bf16" if half else "fp32")
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() < largest
+        assert np.abs(found - expected).mean() < typical
+
+
+@pytest.mark.parametrize("kind", ["linear-2d", "attention-3d"])
+def test_engines_take_windows_of_other_sizes(tmp_path, kind):
+    _untrained(tmp_path / "model", **KINDS[kind])
+    recipe = read_card(tmp_path / "model").recipe
+    z = 3 if recipe.network.dimensions == 2 else 8
+    batch = np.random.default_rng(0).random((3, 1, z, 24, 32), np.float32)
+    engine = OpenVinoEngine(tmp_path / "model", recipe.window)
+    found, expected = engine.run(batch), _reference(tmp_path / "model", batch)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).mean() < 0.02
+
+
+def test_attention_ties_a_model_to_its_window():
+    network = Network(name="swin-unetr", channels=(24,))
+    recipe = Recipe(name="swin", network=network, inference=Inference(window=(96, 96, 96)))
+    engines.check_window(recipe, (96, 96, 96))
+    with pytest.raises(ModelError, match="attention depends on it"):
+        engines.check_window(recipe, (64, 64, 64))
+
+
+def test_a_gpu_is_given_more_small_windows_than_large_ones_at_once():
+    flat = Recipe(name="flat", patches=Patches(size=(7, 64, 64)), network=Network(dimensions=2))
+    deep = Recipe(name="deep")
+    assert engines._windows_at_once(flat, (7, 512, 512)) == 8
+    assert engines._windows_at_once(deep, (64, 64, 64)) == 8
+    assert engines._windows_at_once(deep, (256, 256, 256)) == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -97,6 +179,11 @@ def test_windows_that_a_model_cannot_take_are_refused(model, tmp_path):
     with pytest.raises(ModelError, match="instance norm depends on it"):
         prepare_engine(instance, (64, 64, 64))
     assert prepare_engine(instance, device="cpu").run(_batch()).shape == (2, 1, *WINDOW)
+    flat = slice_model(tmp_path / "flat", 3)
+    with pytest.raises(ModelError, match="multiples of 2 in y and x"):
+        prepare_engine(flat, (3, 16, 17))
+    with pytest.raises(ModelError, match="looks at 3 slices at once"):
+        prepare_engine(flat, (5, 16, 16))
 
 
 def test_a_converted_network_is_kept_and_a_damaged_one_made_anew(model, monkeypatch, tmp_path):

@@ -12,10 +12,11 @@ from napari_ctlns.inference import predict as predict_module
 from napari_ctlns.inference.engines import prepare_engine
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.predict import predict, predict_volume
+from napari_ctlns.recipe import Preparation
 from napari_ctlns.specs import PredictSpec
 from napari_ctlns.volume import Geometry, Volume
 
-from .models import brightness_model
+from .models import brightness_model, slice_model
 
 SPACING = (1.1, 0.9, 1.5)  # x, y, z
 DIRECTIONS = {
@@ -256,3 +257,82 @@ def test_missing_scans_and_models_are_said(tmp_path, model):
     with pytest.raises(CtlnsError):
         list(predict(spec.model_copy(update={"scan": tmp_path / "none.mha"}), Uncontrolled()))
     assert not spec.mask.exists()
+
+
+def _write_noise(path, direction, shape=(9, 21, 30)):
+    """Write a scan of single bright voxels; return which they are, on its own grid."""
+    bright = np.random.default_rng(4).random(shape) < 0.1
+    image = sitk.GetImageFromArray(np.where(bright, 300, -900).astype(np.int16))
+    image.SetSpacing(SPACING)
+    image.SetOrigin((12.5, -7.25, 101.0))
+    image.SetDirection(DIRECTIONS[direction])
+    sitk.WriteImage(image, str(path))
+    return bright
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("slices", [1, 7])
+def test_two_dimensions_find_every_voxel_where_it_is(tmp_path, direction, slices):
+    bright = _write_noise(tmp_path / "noise.nrrd", direction)
+    spec = PredictSpec(
+        scan=tmp_path / "noise.nrrd",
+        model=slice_model(tmp_path / "model", slices),
+        mask=tmp_path / "mask.nrrd",
+        probability=tmp_path / "probability.nrrd",
+        whole=True,
+    )
+    assert _result(list(predict(spec, Uncontrolled())))["engine"].startswith("OpenVINO")
+    mask, scan = sitk.ReadImage(str(spec.mask)), sitk.ReadImage(str(spec.scan))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask) > 0, bright)
+    np.testing.assert_allclose(mask.GetDirection(), scan.GetDirection(), atol=1e-6)
+    np.testing.assert_allclose(mask.GetOrigin(), scan.GetOrigin(), atol=1e-5)
+
+
+def test_slices_left_out_have_no_probability_and_resized_ones_lie_where_they_did(tmp_path):
+    hu = np.full((12, 20, 24), 300, np.int16)
+    hu[:, :, 12:] = -900
+    scan = Volume(hu, Geometry(hu.shape, (2.0, 0.8, 0.8)))
+    preparation = Preparation(spacing_mm="native", drop_first_slices=5, slice_size=(40, 48))
+    model = slice_model(tmp_path / "model", 3, preparation, sides=(16, 32))
+    found = _predicted(scan, model, whole=True)
+    assert found.probability.array[:5].max() == 0
+    assert found.probability.array[5:, :, :11].min() > 0.99
+    expected = hu > 0
+    expected[:5] = False
+    np.testing.assert_array_equal(found.mask.array > 0, expected)
+
+
+def test_lungs_are_looked_for_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_module, "lung_mask", lambda _: pytest.fail("lungs are not known"))
+    hu = np.full((4, 16, 48), 300, np.int16)
+    hu[:, :, 24:] = -1000
+    found = _predicted(
+        Volume(hu, Geometry(hu.shape)), slice_model(tmp_path / "model", structure="lung")
+    )
+    np.testing.assert_array_equal(found.mask.array, hu > 0)
+
+
+def test_a_mask_written_as_seg_is_of_the_structure_named(tmp_path, monkeypatch):
+    """Without a DICOM series at hand: what is handed on to the writer."""
+    written = []
+    monkeypatch.setattr(predict_module, "write_volume", lambda *_, **k: written.append(k))
+    spec = _spec(tmp_path, slice_model(tmp_path / "model", structure="lung"))
+    list(predict(spec, Uncontrolled()))
+    assert written == [{"structure": "lung"}]
+
+
+@pytest.mark.parametrize("name", ["case7.nii.gz", "case7.mha"])
+@pytest.mark.parametrize("there", [True, False])
+def test_in_a_folder_a_mask_is_named_after_its_scan(tmp_path, name, there):
+    from napari_ctlns.cli import main
+
+    scan = tmp_path / name
+    bright = _write_noise(scan, "straight")
+    model, out = slice_model(tmp_path / "model"), tmp_path / "out"
+    if there:
+        out.mkdir()
+    folder = str(out) if there else f"{out}/"
+    assert main(["predict", str(scan), "--model", str(model), "--out", folder, "--whole"]) == 0
+    assert [path.name for path in out.iterdir()] == ["case7_pred.nii.gz"]
+    mask = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "case7_pred.nii.gz")))
+    np.testing.assert_array_equal(mask > 0, bright)

@@ -1,6 +1,7 @@
 """Commands that teach a model, judge it and use it."""
 
 import contextlib
+import os
 import re
 import sys
 from enum import StrEnum
@@ -198,7 +199,13 @@ def evaluate(
 def predict(
     scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A readable file or DICOM folder.")],
     model: Annotated[list[Path], typer.Option(help="A model folder.")],
-    out: Annotated[Path, typer.Option(help="The mask to write; its extension says how.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="MASK|FOLDER/",
+            help="The mask to write; its extension says how. In a folder: SCAN_pred.nii.gz.",
+        ),
+    ],
     probability: Annotated[Path | None, typer.Option(help="Also write the probability.")] = None,
     table: Annotated[Path | None, typer.Option(help="Also write the nodule table.")] = None,
     threshold: Annotated[
@@ -216,13 +223,13 @@ def predict(
     series: SERIES = None,
     strict: STRICT = False,
 ) -> None:
-    """Find the nodules of a scan."""
+    """Find the nodules of a scan, or its lungs."""
     if len(model) > 1:
         raise ModelError("several models are not supported yet; give --model once")
     spec = PredictSpec(
         scan=scan.absolute(),
         model=model[0].absolute(),
-        mask=out.absolute(),
+        mask=_mask_path(out, scan),
         probability=_absolute(probability),
         table=_absolute(table),
         threshold=threshold,
@@ -234,6 +241,15 @@ def predict(
         strict=strict,
     )
     run_job(lambda control: start_job(JOBS["predict"], spec, control))
+
+
+def _mask_path(out: str, scan: Path) -> Path:
+    """Return the mask that is meant: in a folder, one named after its scan."""
+    if not (out.endswith(("/", os.sep)) or Path(out).is_dir()):
+        return Path(out).absolute()
+    from napari_ctlns.formats.images import file_stem
+
+    return Path(out).absolute() / f"{file_stem(scan.absolute())}_pred.nii.gz"
 
 
 def _test_subset(splits: Path | None) -> int | None:

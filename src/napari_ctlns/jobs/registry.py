@@ -8,7 +8,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from napari_ctlns.events import Control, Event
-from napari_ctlns.specs import EvaluateSpec, PatchesSpec, PredictSpec, PrepareSpec, TrainSpec
+from napari_ctlns.specs import (
+    EstimateSpec,
+    EvaluateSpec,
+    PatchesSpec,
+    PredictSpec,
+    PrepareSpec,
+    TrainSpec,
+)
 
 Job = Callable[[Any, Control], Iterator[Event]]
 
@@ -33,6 +40,7 @@ JOBS: Mapping[str, JobKind] = {
     "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
     "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
     "patches": JobKind("napari_ctlns.learning.patch_sheet", "patches", PatchesSpec),
+    "estimate": JobKind("napari_ctlns.learning.memory", "estimate", EstimateSpec),
 }
 
 
