@@ -218,8 +218,15 @@ def open_scan(model_session: Session, volume: Volume) -> Volume:
 
 
 def test_a_click_trains_on_the_layers_now_open(
-    open_scan: Volume, hand: Hand, model_session: Session, settings: Settings, qtbot: QtBot
+    open_scan: Volume,
+    hand: Hand,
+    model_session: Session,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
 ) -> None:
+    # two threads wait for each other longer than they work, where others want the cores too
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     hand.write("optimisation.epochs", "2")
     hand.write("patches.size", "[16, 16, 16]")
     hand.unfold_all()
@@ -238,6 +245,8 @@ def test_a_click_trains_on_the_layers_now_open(
     qtbot.waitUntil(lambda: hand.plot.words.text().startswith("Epoch 2: loss"), timeout=10_000)
     assert hand.plot.points("train/loss") == 4
     assert hand.plot.points("val/dice") == 2
+    qtbot.waitUntil(lambda: hand.pictures.picture.has_picture, timeout=LONG)
+    assert hand.pictures.shown == run / "previews" / "epoch-0002.png"
     assert STAND_IN in hand.bar.remarks.text()
     assert model_session.model == run / "best"
     spec = TrainSpec.model_validate_json((run / "spec.json").read_bytes())

@@ -183,6 +183,7 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from napari.settings import get_plugin_settings
 
     monkeypatch.setattr(get_plugin_settings("napari-ctlns").files, "working_folder", str(tmp_path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a busy machine two threads wait for each other
     return tmp_path
 
 
