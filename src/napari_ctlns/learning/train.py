@@ -248,6 +248,7 @@ class _Training:
             "steps": self.standing.steps,
             "model": str(best_model(self.spec.out)) if history else None,
             "best": best_row(history, by) if history else {},
+            "early": bool(no_further(history, self.spec.recipe.optimisation)),
         }
 
 

@@ -40,9 +40,28 @@ class Warming(QObject):
 
 def warm_up() -> None:
     """Import what reading a scan and showing it needs."""
-    import pint
     import scipy.ndimage  # noqa: F401
 
     import napari_ctlns.formats.scans  # noqa: F401
 
-    pint.Unit("mm")
+    read_units()
+
+
+def read_units() -> None:
+    """Read pint's table of units, whole before any other thread sees it.
+
+    The table that pint has at first reads itself when it is used, and whoever uses it
+    meanwhile, as napari does for its first layer, finds no unit in it.
+    """
+    import pint
+
+    if _is_unread():
+        table = pint.UnitRegistry()
+        if _is_unread():
+            pint.set_application_registry(table)
+
+
+def _is_unread() -> bool:
+    import pint
+
+    return type(pint.get_application_registry().get()) is pint.registry.LazyRegistry
