@@ -1,4 +1,4 @@
-"""Every built-in recipe, made small, trained on phantoms and judged on others.
+"""Every built-in recipe, made small, trained on the phantoms of the demo and judged on others.
 
     python benchmarks/recipes.py [--work FOLDER] [--only RECIPE ...] [--page PAGE.md]
 
@@ -21,8 +21,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-SCANS = 30
-SEED = 11
+from napari_ctlns.demo import DemoPlan
+from napari_ctlns.phantom import write_cohort
+
+PLAN = DemoPlan()
+SEED = 0
 CPU_MINUTES = 10
 Summary = Mapping[str, Any]
 
@@ -101,9 +104,11 @@ TRIALS = (
     Trial(
         "luna-2.5d",
         (
+            "preparation.spacing_mm=[2.5,1,1]",
+            "patches.around=[11,96,96]",
             "patches.validation_size=[7,256,256]",
+            "patches.nodule_fraction=0.4",
             "patches.per_scan=192",
-            "patches.nodule_fraction=0.3",
             "optimisation.epochs=9",
             "optimisation.learning_rate=3e-3",
             "optimisation.schedule=cosine",
@@ -149,7 +154,9 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work.absolute()
     if not (work / "phantoms" / "nodules.csv").is_file():
-        ctlns("phantom", "--out", work / "phantoms", "--scans", SCANS, "--seed", SEED)
+        for _ in write_cohort(work / "phantoms", PLAN.specs(SEED)):
+            pass
+    (work / "splits.json").write_text(json.dumps(PLAN.splits(SEED)), "utf-8")
     trials = [t for t in TRIALS if not options.only or t.recipe in options.only]
     page = "\n".join(table([(trial, *judged(trial, work)) for trial in trials]))
     print(page)
@@ -166,7 +173,7 @@ def judged(trial: Trial, work: Path) -> tuple[float, Summary]:
     if not (dataset / "dataset.json").is_file():
         masks = work / "phantoms" / trial.structure
         ctlns("prepare", work / "phantoms", "--masks", masks, "--out", dataset,
-              "--recipe", trial.recipe, *prepared)  # fmt: skip
+              "--splits", work / "splits.json", "--recipe", trial.recipe, *prepared)  # fmt: skip
     if not note.is_file() or json.loads(note.read_text("utf-8"))["changes"] != list(trial.changes):
         shutil.rmtree(run, ignore_errors=True)
         minutes = ctlns("train", dataset, "--recipe", trial.recipe, *sets, "--out", run)
@@ -194,12 +201,10 @@ def ctlns(*words: object) -> float:
 
 def table(rows: Sequence[tuple[Trial, float, Summary]]) -> list[str]:
     """Return Markdown: a row for each recipe, then its `--set` line."""
-    scans = rows[0][2]["scans"] if rows else 0
+    parts = f"{PLAN.train} to learn from, {PLAN.val} to validate, {PLAN.test} held out"
+    machine = f"{platform.machine()}, {os.cpu_count()} processors, {date.today()}"
     lines = [
-        (
-            f"{SCANS} phantoms (`ctlns phantom --scans {SCANS} --seed {SEED}`), {scans} of them "
-            f"held out to test; {platform.machine()}, {os.cpu_count()} processors, {date.today()}."
-        ),
+        f"The phantoms of `ctlns demo --seed {SEED}`: {parts}; {machine}.",
         "",
         "| recipe | CPU minutes | held-out phantoms | floor | |",
         "|---|---|---|---|---|",
