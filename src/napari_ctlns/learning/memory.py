@@ -24,6 +24,7 @@ _WORKSPACE = 1.2
 """What libraries take beside tensors: measured on a CPU, 6 to 30 % of them."""
 _INPUT_BYTES = 8
 """Of a voxel: image and target, float32."""
+_SHOWN_AS_GIGABYTES = 10**8
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,15 @@ def estimate(spec: EstimateSpec, control: Control) -> Iterator[Event]:  # noqa: 
 
 def in_words(need: MemoryNeed) -> str:
     """Say it in a sentence."""
-    words = f"Training needs about {_gigabytes(need.total_bytes)} of memory ({need.device})"
+    words = f"Training needs about {_bytes_in_words(need.total_bytes)} of memory ({need.device})"
     if need.available_bytes is None:
         return words
-    words = f"{words}, {_gigabytes(need.available_bytes)} are free"
+    words = f"{words}, {_bytes_in_words(need.available_bytes)} are free"
     return words if need.fits else f"{words}: {need.suggestion}"
 
 
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
+def _bytes_in_words(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= _SHOWN_AS_GIGABYTES else f"{count / 1e6:.0f} MB"
 
 
 def _weights_bytes(network: nn.Module, recipe: Optimisation, arithmetic: Arithmetic) -> int:
