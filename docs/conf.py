@@ -38,7 +38,7 @@ _ARRAY = re.compile(r"~numpy\.ndarray\[~?(?:typing\.)?[^\]]*\], ~numpy\.dtype\[(
 
 html_theme = "furo"
 html_title = "napari-ctlns"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "recipes_on_phantoms.md"]  # included by another page
 
 
 class RecipeFields(SphinxDirective):

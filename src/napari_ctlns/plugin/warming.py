@@ -7,6 +7,8 @@ does choosing them in a dialog.
 """
 
 import threading
+from importlib import import_module
+from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QAbstractButton, QWidget
@@ -53,15 +55,12 @@ def read_units() -> None:
     The table that pint has at first reads itself when it is used, and whoever uses it
     meanwhile, as napari does for its first layer, finds no unit in it.
     """
-    import pint
+    pint: Any = import_module("pint")  # its functions are half typed, in some versions
 
-    if _is_unread():
+    def is_unread() -> bool:
+        return type(pint.get_application_registry().get()) is pint.registry.LazyRegistry
+
+    if is_unread():
         table = pint.UnitRegistry()
-        if _is_unread():
+        if is_unread():
             pint.set_application_registry(table)
-
-
-def _is_unread() -> bool:
-    import pint
-
-    return type(pint.get_application_registry().get()) is pint.registry.LazyRegistry
