@@ -1,6 +1,8 @@
 """A tiny dataset: bright balls in lung, three patients to learn from and one to validate."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from napari_ctlns.dataset.folder import DatasetCard, ScanCard, SourceNote, write_card
 from napari_ctlns.dataset.revisions import ReadersMask, add_scan
 from napari_ctlns.recipe import Preparation, Recipe, load_recipe
+from napari_ctlns.specs import TrainSpec
 from napari_ctlns.volume import Geometry
 
 SHAPE = (28, 30, 32)
@@ -68,3 +71,15 @@ def recipe() -> Recipe:
             "optimisation.learning_rate": 1e-2,
         }
     )
+
+
+@pytest.fixture
+def spec_of(dataset_folder: Path, tmp_path: Path, recipe: Recipe) -> Callable[..., TrainSpec]:
+    """Return specs of trainings in folders of their own, with some keys changed."""
+
+    def make(out: str = "run", changes: dict[str, Any] | None = None, **more: Any) -> TrainSpec:
+        changed = recipe.with_changes(changes or {})
+        values = {"dataset": dataset_folder, "out": tmp_path / out, "recipe": changed, **more}
+        return TrainSpec(**values, device="cpu")
+
+    return make

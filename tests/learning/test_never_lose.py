@@ -38,16 +38,6 @@ DETERMINISTIC = {
 }
 
 
-@pytest.fixture
-def spec_of(dataset_folder: Path, tmp_path: Path, recipe: Recipe) -> SpecOf:
-    def make(out: str = "run", changes: dict[str, Any] | None = None, **more: Any) -> TrainSpec:
-        changed = recipe.with_changes(changes or {})
-        values = {"dataset": dataset_folder, "out": tmp_path / out, "recipe": changed, **more}
-        return TrainSpec(**values, device="cpu")
-
-    return make
-
-
 def run(spec: TrainSpec) -> list[Event]:
     return list(train(spec, Uncontrolled()))
 

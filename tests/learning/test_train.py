@@ -1,5 +1,4 @@
 import csv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,10 @@ from napari_ctlns.events import (
 from napari_ctlns.inference.model import load_network, read_card
 from napari_ctlns.learning import train
 from napari_ctlns.learning.learner import Learner
-from napari_ctlns.recipe import Recipe, load_recipe
+from napari_ctlns.recipe import load_recipe
 from napari_ctlns.specs import TrainSpec
 
 Weights = dict[str, torch.Tensor]
-
-
-@pytest.fixture
-def spec_of(dataset_folder: Path, tmp_path: Path, recipe: Recipe) -> Callable[..., TrainSpec]:
-    def make(out: str = "run", changes: dict[str, Any] | None = None, **more: Any) -> TrainSpec:
-        changed = recipe.with_changes(changes or {})
-        values = {"dataset": dataset_folder, "out": tmp_path / out, "recipe": changed, **more}
-        return TrainSpec(**values, device="cpu")
-
-    return make
 
 
 def run(spec: TrainSpec) -> list[Event]:
