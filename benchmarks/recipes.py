@@ -91,10 +91,10 @@ PATCHES_3D = (
     "optimisation.warmup_steps=20",
 )
 LUNGS = (
-    "patches.size=[64,64,64]",
-    "patches.per_scan=8",
+    "patches.size=[48,48,48]",
+    "patches.per_scan=24",
     "network.channels=[8,16,32,64]",
-    "optimisation.epochs=6",
+    "optimisation.epochs=7",
     "optimisation.learning_rate=3e-3",
     "optimisation.schedule=cosine",
 )
@@ -109,9 +109,11 @@ TRIALS = (
             "patches.validation_size=[7,256,256]",
             "patches.nodule_fraction=0.4",
             "patches.per_scan=192",
-            "optimisation.epochs=9",
-            "optimisation.learning_rate=3e-3",
+            "optimisation.epochs=16",
+            "inference.min_diameter_mm=5",
+            "optimisation.learning_rate=2e-3",
             "optimisation.schedule=cosine",
+            "optimisation.warmup_steps=100",
         ),
         lambda s: (
             f"recall {s['nodule_voxel_accuracy']:.3f}, precision {s['scan_precision']:.3f}, "
