@@ -94,7 +94,7 @@ LUNGS = (
     "patches.size=[48,48,48]",
     "patches.per_scan=24",
     "network.channels=[8,16,32,64]",
-    "optimisation.epochs=7",
+    "optimisation.epochs=5",
     "optimisation.learning_rate=3e-3",
     "optimisation.schedule=cosine",
 )
