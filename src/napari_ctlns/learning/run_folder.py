@@ -1,6 +1,5 @@
 """What a training writes: recipe, spec, history, TensorBoard events, checkpoints, best model."""
 
-import csv
 import io
 import os
 import shutil
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from napari_ctlns.atomic import atomic_path, write_text
+from napari_ctlns.atomic import atomic_path, write_csv, write_text
 from napari_ctlns.errors import OutputError, RunError
 from napari_ctlns.specs import TrainSpec
 
@@ -78,11 +77,7 @@ def earlier_spec(run: Path) -> TrainSpec | None:
 
 def write_history(run: Path, rows: Sequence[Row]) -> None:
     """Write ``history.csv``, a row an epoch."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(run / "history.csv", text.getvalue())
+    write_csv(run / "history.csv", COLUMNS, rows)
 
 
 def write_checkpoint(run: Path, state: Mapping[str, Any], epoch: int | None = None) -> Path:

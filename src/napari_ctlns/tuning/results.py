@@ -1,16 +1,15 @@
 """What a search writes beside its trials: a table, a plot, and the best recipe."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_ctlns.atomic import atomic_path, write_text
+from napari_ctlns.atomic import atomic_path, write_csv, write_text
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import TuneSpec
 from napari_ctlns.tuning.plot import search_png
 from napari_ctlns.tuning.rows import Row, best_row
+from napari_ctlns.tuning.space import settled
 
 
 def write_results(spec: TuneSpec, rows: Sequence[Row]) -> list[Path]:
@@ -27,7 +26,8 @@ def write_results(spec: TuneSpec, rows: Sequence[Row]) -> list[Path]:
         If a file cannot be written.
     """
     csv_file, plot, recipe = (spec.out / n for n in ("trials.csv", "search.png", "best.toml"))
-    write_text(csv_file, _csv(table(spec.recipe, rows)))
+    lines = table(spec.recipe, rows)
+    write_csv(csv_file, list(lines[0]) if lines else ["trial"], lines)
     best = best_row(rows, spec.recipe)
     if best is None:
         return [csv_file]
@@ -64,12 +64,4 @@ def best_recipe(recipe: Recipe, best: Row) -> Recipe:
         "name": f"{recipe.name}-tuned",
         "description": f"{recipe.name} with the values of trial {best.number}: {score}.",
     }
-    return recipe.model_copy(update={"search": {}}).with_changes(changes)
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["trial"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return settled(recipe, changes)

@@ -52,8 +52,18 @@ def recipe_with(recipe: Recipe, found: Mapping[str, Any]) -> Recipe:
     RecipeError
         If the values, each allowed, do not fit together.
     """
-    settled = recipe.model_copy(update={"search": {}})
-    return settled.with_changes(chosen_values(recipe, found))
+    return settled(recipe, chosen_values(recipe, found))
+
+
+def settled(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some values changed, and nothing left to search.
+
+    Raises
+    ------
+    RecipeError
+        If the values do not fit together.
+    """
+    return recipe.model_copy(update={"search": {}}).with_changes(changes)
 
 
 def chosen_values(recipe: Recipe, found: Mapping[str, Any]) -> dict[str, Any]:
