@@ -12,6 +12,9 @@ TRUE_COLOUR = "#E69F00"
 PREDICTED_COLOUR = "#56B4E9"
 """Orange and sky blue (Okabe and Ito 2008) differ for every kind of colour vision."""
 
+LUNG_WINDOW_HU = (-1350.0, 150.0)
+"""In which lungs are looked at."""
+
 Dashes = Literal["solid"] | tuple[float, tuple[float, ...]]
 
 
@@ -29,6 +32,7 @@ def draw_outline(
     # a frame of background closes outlines at the edge of the image
     framed = np.pad((mask != 0).astype(float), 1)
     x, y = np.arange(-1, columns + 1), np.arange(-1, rows + 1)
+    ax.set_autoscale_on(False)  # an outline at the edge moves nothing
     ax.contour(x, y, framed, levels=[0.5], colors=[colour], linewidths=[width], linestyles=[dashes])
 
 

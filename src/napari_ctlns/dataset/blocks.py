@@ -1,5 +1,6 @@
 """Blocks of voxels cut from arrays, also where they reach beyond them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ def within(array: npt.NDArray[Any], start: Index, size: tuple[int, int, int]) ->
     """Return a view of the part of a block that is in the array."""
     sides = (_inside(b, n, s)[0] for b, n, s in zip(start, size, array.shape, strict=True))
     return array[tuple(sides)]
+
+
+def middle(shape: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+    """Return the part of ``size`` in the middle of an array of ``shape``."""
+    starts = [(whole - part) // 2 for whole, part in zip(shape, size, strict=True)]
+    return tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
 
 
 def moved_in(start: npt.ArrayLike, size: npt.ArrayLike, shape: npt.ArrayLike) -> Index:

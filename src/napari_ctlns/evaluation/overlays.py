@@ -10,10 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from napari_ctlns.drawing import PREDICTED_COLOUR, TRUE_COLOUR, Dashes, draw_outline, png_of
+from napari_ctlns.drawing import (
+    LUNG_WINDOW_HU,
+    PREDICTED_COLOUR,
+    TRUE_COLOUR,
+    Dashes,
+    draw_outline,
+    png_of,
+)
 from napari_ctlns.volume import Geometry
 
-LUNG_WINDOW_HU = (-1350, 150)
 CLOSE_UP_MM = 64.0
 
 _ROW_INCHES = 2.5
@@ -170,7 +176,6 @@ def _draw(ax: Axes, view: _View) -> None:
     low, high = LUNG_WINDOW_HU
     ax.imshow(view.hu, cmap="gray", vmin=low, vmax=high, aspect=view.pixel_mm[0] / view.pixel_mm[1])
     ax.set_axis_off()
-    ax.set_autoscale_on(False)  # an outline at the edge moves nothing
 
 
 def _outline(ax: Axes, mask: _Array | None, colour: str, dashes: Dashes) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from napari_ctlns.dataset.blocks import middle
 from napari_ctlns.learning.augment_space import Move
 from napari_ctlns.recipe import Size
 
@@ -35,8 +36,9 @@ def moved(
         Image, float32, interpolated linearly, and mask, its nearest voxels, of the type
         that it had; both (n, 1, z, y, x).
     """
-    new_image = _middle(image, size).to(torch.float32, copy=True)
-    new_mask = _middle(mask, size).clone()
+    inner = (slice(None), slice(None), *middle(image.shape[2:], size))
+    new_image = image[inner].to(torch.float32, copy=True)
+    new_mask = mask[inner].clone()
     chosen = {n: move for n, move in enumerate(moves) if move is not None}
     if not chosen:
         return new_image, new_mask
@@ -118,11 +120,3 @@ def _nearest(mask: Tensor, places: Tensor) -> Tensor:
     )
     flat = z.mul_(height).add_(y).mul_(width).add_(x)
     return mask.flatten().index_select(0, flat.flatten()).view(flat.shape)
-
-
-def _middle(block: Tensor, size: Size) -> Tensor:
-    z, y, x = (
-        slice((whole - part) // 2, (whole + part) // 2)
-        for whole, part in zip(block.shape[2:], size, strict=True)
-    )
-    return block[:, :, z, y, x]

@@ -77,7 +77,6 @@ def _sheet(sampler: PatchSampler, recipe: Recipe, epoch: int) -> Figure:
         shown, outlined = _slice(images[n], targets[n])
         limits = (low * factor + offset, high * factor + offset)
         ax.imshow(shown, cmap="gray", vmin=limits[0], vmax=limits[1])
-        ax.set_autoscale_on(False)  # an outline at the edge moves nothing
         draw_outline(ax, outlined, TRUE_COLOUR)
         what = recipe.structure if targets[n].any() else f"no {recipe.structure}"
         scan = sampler.scans[batch.samples[n].scan].scan_id

@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from napari_ctlns.atomic import atomic_path
+from napari_ctlns.dataset.blocks import middle
+from napari_ctlns.drawing import LUNG_WINDOW_HU
 from napari_ctlns.events import Preview
 from napari_ctlns.learning.curves import Curves
 from napari_ctlns.learning.loader import Batch
 
-LUNG_WINDOW_HU = (-1350.0, 150.0)
 MOST_IN_CURVES = 3
 """Patches that TensorBoard shows, `CURVES_PX` high: its files keep those of every epoch."""
 CURVES_PX = 64
@@ -101,7 +102,7 @@ def _tiles(
     true, probability
         (z, y, x), the same size.
     """
-    answered = _middle(hu, true.shape)
+    answered = hu[middle(hu.shape, true.shape)]
     z = int(true.sum((1, 2)).argmax())
     rows, columns = _view(true[z])
     low, high = LUNG_WINDOW_HU
@@ -112,11 +113,6 @@ def _tiles(
     mixed = (1 - _TRUTH_ALPHA) * ct + _TRUTH_ALPHA * _coloured(grey, "autumn")
     truth[inside] = mixed[inside].round()
     return ct, truth, _coloured(probability[z, rows, columns], "hot")
-
-
-def _middle(block: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[Any]:
-    starts = [(whole - part) // 2 for whole, part in zip(block.shape, size, strict=True)]
-    return block[tuple(slice(b, b + n) for b, n in zip(starts, size, strict=True))]
 
 
 def _view(true: _Plane) -> tuple[slice, slice]:
@@ -153,7 +149,7 @@ def _sheet(tiles: tuple[_Picture, ...], titles: tuple[str, ...]) -> Image.Image:
     draw, left = ImageDraw.Draw(sheet), 0
     for part, title in zip(parts, titles, strict=True):
         sheet.paste(part, (left, _TITLE_PX))
-        middle = (left + part.width / 2, _TITLE_PX / 2)
-        draw.text(middle, title, fill="white", font=font, anchor="mm")
+        centre = (left + part.width / 2, _TITLE_PX / 2)
+        draw.text(centre, title, fill="white", font=font, anchor="mm")
         left += part.width + _GAP_PX
     return sheet
