@@ -19,7 +19,7 @@ from napari_ctlns.dataset.folder import PreparedScan
 from napari_ctlns.dataset.hard_negatives import false_positives
 from napari_ctlns.dataset.slices import SliceTable, slice_table
 from napari_ctlns.recipe import Patches
-from napari_ctlns.volume import AIR_HU
+from napari_ctlns.volume import AIR_HU, Triple
 
 LUNG_HU = (-950, -500)
 """Aerated lung lies between these; the air around the patient is below."""
@@ -102,6 +102,11 @@ class PatchSampler:
     def slices(self) -> SliceTable:
         """Which slices hold a nodule; all masks are read for it, once."""
         return slice_table(self.scans)
+
+    @cached_property
+    def spacings(self) -> frozenset[Triple]:
+        """All millimetres (z, y, x) between voxels that the scans have."""
+        return frozenset(scan.geometry.spacing for scan in self.scans)
 
     @property
     def epoch_length(self) -> int:

@@ -115,8 +115,7 @@ def training_batch(
         )
         for index, sample in zip(indices, samples, strict=True)
     )
-    spacings = {scan.geometry.spacing for scan in sampler.scans}
-    margins = [margin(recipe.augmentation, size, spacing) for spacing in spacings]
+    margins = [margin(recipe.augmentation, size, spacing) for spacing in sampler.spacings]
     z, y, x = (max(sides) for sides in zip(*margins, strict=True))
     return _batch(sampler, recipe, samples, changes, (z, y, x))
 
