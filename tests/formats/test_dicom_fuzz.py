@@ -3,6 +3,7 @@
 Each kind is read in a process of its own, for a decoder that fails may end its process.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,11 @@ def test_damaged_files_are_read_or_refused(tmp_path, kind):
 def test_very_many_damaged_files_are_read_or_refused(tmp_path, kind):
     read, refused = counts(kind, 5000, 2, tmp_path)
     assert read + refused == 5000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts many processes by forking")
+def test_threads_that_read_the_first_packed_slices_together_do_not_end_the_process(tmp_path):
+    script = SCRIPT.with_name("dicom_first_reads.py")
+    # without a guard three in two hundred processes fell
+    command = [sys.executable, str(script), "JPEG-LS", "300", str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == 0

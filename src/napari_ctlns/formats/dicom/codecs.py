@@ -4,6 +4,7 @@ GDCM decodes all but RLE. It never sees the file as it came: the picture's own
 header is checked, and GDCM gets a file that holds nothing but what it needs.
 """
 
+import contextlib
 import struct
 import threading
 from dataclasses import replace
@@ -46,6 +47,10 @@ _JPEG_KINDS = {
     JPEGLSNearLossless: (0xF7,),
 }
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
+
+# GDCM fills its tables while it reads its first file; two threads at it end the process
+_first_read = threading.Lock()
+_tables_filled = threading.Event()
 
 
 def decoded(frames: Frames, number: int, folder: Path) -> tuple[npt.NDArray[Any], Stored]:
@@ -135,10 +140,12 @@ def _gdcm(data: bytes | bytearray, picture: Picture, syntax: UID, folder: Path) 
         file.write(memoryview(data)[: picture.length])
         file.write(_after(picture))
         file.truncate()
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    words: npt.NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
+    with contextlib.nullcontext() if _tables_filled.is_set() else _first_read:
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(str(path))
+        words: npt.NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
+        _tables_filled.set()
     kind = ("i" if picture.signed else "u") + ("1" if picture.precision <= 8 else "2")
     if words.dtype != np.dtype(kind) or words.size != picture.rows * picture.columns:
         raise ValueError("unpacked otherwise than its header says")
