@@ -28,7 +28,7 @@ from napari_ctlns.findings import now
 from napari_ctlns.inference.engines import Engine, prepare_engine
 from napari_ctlns.inference.model import ModelCard, read_card
 from napari_ctlns.inference.predict import Seconds, predict_prepared
-from napari_ctlns.masks.components import mask_from_probability
+from napari_ctlns.masks.islands import mask_from_probability
 from napari_ctlns.metrics import NoduleMatch, match_nodules
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import EvaluateSpec, Split
@@ -130,10 +130,7 @@ def predict_scan(
     if probability is None:
         return None
     with seconds.measure("mask"):
-        inference = recipe.inference
-        mask = mask_from_probability(
-            volume.probability(probability), inference.threshold, inference.min_diameter_mm
-        )
+        mask = mask_from_probability(volume.probability(probability), recipe.inference)
     true = scan.mask()
     scores = score_scan(
         mask,

@@ -20,7 +20,8 @@ from napari_ctlns.formats.seg import SEG_EXTENSION, Structure, series_plane
 from napari_ctlns.inference.engines import Engine, prepare_engine
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.tiling import Index, predict_array
-from napari_ctlns.masks.components import label_components, mask_from_probability
+from napari_ctlns.masks.components import label_components
+from napari_ctlns.masks.islands import mask_from_probability
 from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.recipe import Recipe
@@ -145,8 +146,7 @@ def predict_volume(
             from_prepared(probability.astype(np.float32), scan.geometry, recipe.preparation)
         )
         del probability
-        inference = recipe.inference
-        mask = mask_from_probability(on_scan, inference.threshold, inference.min_diameter_mm)
+        mask = mask_from_probability(on_scan, recipe.inference)
     return Prediction(on_scan, mask, seconds)
 
 

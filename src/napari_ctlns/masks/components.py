@@ -1,4 +1,4 @@
-"""Connected components of masks: labelling, sizes, removal of small ones."""
+"""Connected components of masks: labelling, sizes, holes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from napari_ctlns.volume import FloatArray, Volume
+from napari_ctlns.volume import FloatArray
 
 LabelArray = npt.NDArray[np.unsignedinteger[Any]]
 IntArray = npt.NDArray[np.int64]
@@ -75,58 +75,15 @@ def label_components(binary: npt.NDArray[Any]) -> LabelArray:
     return renumbered(found, by_size, count + 1)
 
 
-def remove_small(
-    labels: npt.NDArray[Any], voxel_volume: float, min_diameter_mm: float
-) -> LabelArray:
-    """Drop labels of less volume than a sphere of ``min_diameter_mm``.
-
-    Parameters
-    ----------
-    labels
-        (z, y, x), one label per object.
-    voxel_volume
-        Cubic millimetres of a voxel.
-    min_diameter_mm
-        Equivalent sphere diameter from which an object stays.
-
-    Returns
-    -------
-    numpy.ndarray
-        Unsigned, (z, y, x); the remaining labels are 1 to n in their old order.
-    """
-    sizes = np.bincount(labels[labels != 0])
-    smallest = np.pi / 6 * min_diameter_mm**3 / voxel_volume
-    # a hair of tolerance, so that a volume computed from the same diameter stays
-    kept = np.flatnonzero((sizes > 0) & (sizes >= smallest * (1 - 1e-9)))
-    return renumbered(labels, kept, len(sizes))
-
-
-def mask_from_probability(
-    probability: Volume, threshold: float, min_diameter_mm: float = 0.0
-) -> Volume:
-    """Turn a probability into a mask with one label per component.
-
-    Parameters
-    ----------
-    probability
-        Values from 0 to 1.
-    threshold
-        Voxels of at least this probability are inside.
-    min_diameter_mm
-        Components of less volume than a sphere of this diameter are dropped.
-
-    Returns
-    -------
-    Volume
-        A mask, uint8 or uint16, labels 1 to n by size; of more than 65,535 components
-        only the largest are kept.
-    """
-    labels = label_components(probability.array >= threshold)
-    labels = remove_small(labels, probability.geometry.voxel_volume, min_diameter_mm)
-    if labels.dtype.itemsize > np.dtype(np.uint16).itemsize:
-        limit = np.iinfo(np.uint16).max
-        labels = np.where(labels > limit, 0, labels).astype(np.uint16)
-    return probability.mask(labels)
+def without_holes(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return a mask (z, y, x) joined by all that it encloses; faces of the array are open."""
+    outside = cc3d.connected_components(~mask, connectivity=6)
+    open_ones = np.zeros(int(outside.max()) + 1, bool)
+    for axis in range(3):
+        for face in (0, -1):
+            open_ones[outside.take(face, axis=axis)] = True
+    open_ones[0] = False
+    return ~open_ones[outside]
 
 
 def renumbered(labels: npt.NDArray[Any], kept: IntArray, length: int) -> LabelArray:

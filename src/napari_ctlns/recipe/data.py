@@ -116,5 +116,11 @@ class Inference(Section):
     """Share of a window that neighbours cover too."""
     threshold: Fraction = 0.5
     """Probability from which a voxel is inside."""
+    seed_threshold: Fraction = 0.0
+    """Probability that an object must reach somewhere; the threshold then says how far it goes."""
     min_diameter_mm: NotNegative = 3.0
-    """Components smaller than a sphere of this diameter are dropped."""
+    """Objects smaller than a sphere of this diameter are dropped."""
+    fill_holes: bool = True
+    """Whether what an object encloses belongs to it, as a cavity does to its nodule."""
+    split_touching: bool = False
+    """Whether objects joined by a neck are two."""
