@@ -125,16 +125,23 @@ class TrainSpec(_Spec):
 
 
 class PredictSpec(_Spec):
-    """Find the nodules of one scan with a model.
+    """Find the nodules of one scan with a model, or with several together.
 
     Attributes
     ----------
+    more_models
+        Their probabilities and that of ``model`` are averaged.
     mask
         Where the mask goes, on the scan's own grid; its format by extension.
     probability, table
         Where the probability and the nodule table go, if wanted.
-    threshold, min_diameter_mm
-        None: what the model's recipe says.
+    uncertainty
+        Where it goes how far the models, or the answers to mirror images, disagree:
+        the standard deviation of their probabilities.
+    threshold, seed_threshold, min_diameter_mm, split_touching
+        None: what the recipe of ``model`` says.
+    mirrored
+        Look at mirror images too and average (test-time augmentation).
     window
         Voxels (z, y, x); None: the model's own. Another one is refused for
         models whose output depends on the window.
@@ -144,16 +151,27 @@ class PredictSpec(_Spec):
 
     scan: Path
     model: Path
+    more_models: tuple[Path, ...] = ()
     mask: Path
     probability: Path | None = None
+    uncertainty: Path | None = None
     table: Path | None = None
     threshold: Fraction | None = None
+    seed_threshold: Fraction | None = None
     min_diameter_mm: Annotated[float, Field(ge=0)] | None = None
+    split_touching: bool | None = None
+    mirrored: bool = False
     window: tuple[int, int, int] | None = None
     whole: bool = False
     device: Device = "auto"
     series: str | None = None
     strict: bool = False
+
+    @model_validator(mode="after")
+    def _disagreeing(self) -> Self:
+        if self.uncertainty is not None and not (self.more_models or self.mirrored):
+            raise ValueError("one answer cannot disagree; use several models or mirror images")
+        return self
 
 
 class EvaluateSpec(_Spec):

@@ -10,6 +10,7 @@ from napari_ctlns.errors import CtlnsError, ModelError, OutputError
 from napari_ctlns.events import Finished, Log, Progress, Saved, Started, ThreadControl, Uncontrolled
 from napari_ctlns.inference import predict as predict_module
 from napari_ctlns.inference.engines import prepare_engine
+from napari_ctlns.inference.ensemble import Member
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.predict import predict, predict_volume
 from napari_ctlns.recipe import Preparation
@@ -159,8 +160,9 @@ def _scan_with_rods():
 
 
 def _predicted(scan, model, **keywords):
-    engine = prepare_engine(model, device="cpu")
-    generator = predict_volume(scan, engine, read_card(model).recipe, **keywords)
+    recipe = read_card(model).recipe
+    member = Member(prepare_engine(model, device="cpu"), recipe)
+    generator = predict_volume(scan, [member], recipe.inference, **keywords)
     while True:
         try:
             next(generator)

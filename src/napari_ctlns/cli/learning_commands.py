@@ -24,7 +24,7 @@ from napari_ctlns.cli.options import (
     run_job,
 )
 from napari_ctlns.cli.splitting import SPLIT_FORMS, split_fields
-from napari_ctlns.errors import CtlnsError, ModelError, RunError
+from napari_ctlns.errors import CtlnsError, OutputError, RunError
 from napari_ctlns.jobs.registry import JOBS, start_job
 from napari_ctlns.recipe import Recipe, load_recipe
 from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
@@ -198,7 +198,9 @@ def evaluate(
 
 def predict(
     scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A readable file or DICOM folder.")],
-    model: Annotated[list[Path], typer.Option(help="A model folder.")],
+    model: Annotated[
+        list[Path], typer.Option(help="A model folder; given again, models are averaged.")
+    ],
     out: Annotated[
         str,
         typer.Option(
@@ -207,13 +209,24 @@ def predict(
         ),
     ],
     probability: Annotated[Path | None, typer.Option(help="Also write the probability.")] = None,
+    uncertainty: Annotated[
+        Path | None, typer.Option(help="Also write how far models or mirror images disagree.")
+    ] = None,
     table: Annotated[Path | None, typer.Option(help="Also write the nodule table.")] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Probability of a nodule's voxels.")
     ] = None,
+    seed_threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Probability to be reached somewhere.")
+    ] = None,
     min_diameter: Annotated[
         float | None, typer.Option(min=0, metavar="MM", help="Drop what is smaller.")
     ] = None,
+    split_touching: Annotated[
+        bool | None,
+        typer.Option("--split-touching/--no-split-touching", help="Cut nodules at their necks."),
+    ] = None,
+    tta: Annotated[bool, typer.Option("--tta", help="Look at mirror images too.")] = False,
     window: Annotated[
         tuple[int, int, int] | None,
         typer.Option(metavar="Z Y X", help="Voxels the network sees at once."),
@@ -224,16 +237,21 @@ def predict(
     strict: STRICT = False,
 ) -> None:
     """Find the nodules of a scan, or its lungs."""
-    if len(model) > 1:
-        raise ModelError("several models are not supported yet; give --model once")
+    if uncertainty is not None and len(model) == 1 and not tta:
+        raise OutputError("no uncertainty of one answer; give --model again, or --tta")
     spec = PredictSpec(
         scan=scan.absolute(),
         model=model[0].absolute(),
+        more_models=tuple(folder.absolute() for folder in model[1:]),
         mask=_mask_path(out, scan),
         probability=_absolute(probability),
+        uncertainty=_absolute(uncertainty),
         table=_absolute(table),
         threshold=threshold,
+        seed_threshold=seed_threshold,
         min_diameter_mm=min_diameter,
+        split_touching=split_touching,
+        mirrored=tta,
         window=window,
         whole=whole,
         device=device.value,

@@ -34,15 +34,16 @@ class Engine(Protocol):
     ----------
     name
         What it is, for people: "OpenVINO bf16", "torch cpu".
-    batch_size
-        Windows that it likes to be given at once.
     notes
         What went otherwise than asked while it was prepared, in words.
     """
 
     name: str
-    batch_size: int
     notes: tuple[str, ...]
+
+    @property
+    def batch_size(self) -> int:
+        """Windows that it likes to be given at once."""
 
     def run(self, batch: FloatArray) -> FloatArray:
         """Return probabilities of normalised windows (N, 1, z, y, x).

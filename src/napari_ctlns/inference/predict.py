@@ -2,11 +2,11 @@
 
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,24 @@ from napari_ctlns.formats import read_scan, write_volume
 from napari_ctlns.formats.images import EXTENSIONS, extension
 from napari_ctlns.formats.seg import SEG_EXTENSION, Structure, series_plane
 from napari_ctlns.inference.engines import Engine, prepare_engine
+from napari_ctlns.inference.ensemble import (
+    Agreement,
+    Member,
+    shared_structure,
+    with_mirror_images,
+)
 from napari_ctlns.inference.model import read_card
-from napari_ctlns.inference.tiling import Index, predict_array
+from napari_ctlns.inference.tiling import predict_array
 from napari_ctlns.masks.components import label_components
 from napari_ctlns.masks.islands import mask_from_probability
 from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.measurement import measure, write_table
-from napari_ctlns.recipe import Recipe
+from napari_ctlns.recipe import Inference, Recipe
 from napari_ctlns.resampling import from_prepared, prepared_hu
 from napari_ctlns.specs import PredictSpec
 from napari_ctlns.volume import Volume
+
+Answer = npt.NDArray[np.float16] | None
 
 LUNG_MARGIN_MM = 5
 """How far beyond the lungs nodules are looked for: those on the pleura lie there."""
@@ -54,12 +62,15 @@ class Prediction:
         float32, 0 to 1; 0 where nobody looked.
     mask
         One label per nodule, by size.
+    uncertainty
+        Standard deviation of the probabilities of several members; None with one.
     seconds
         How long each stage took.
     """
 
     probability: Volume
     mask: Volume
+    uncertainty: Volume | None = None
     seconds: Seconds = field(default_factory=Seconds)
 
 
@@ -70,16 +81,20 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
     ------
     Event
         `Finished` has ``nodules``, ``engine``, ``seconds`` (by stage) and the paths
-        ``mask``, ``probability``, ``table``. When stopped nothing is written.
+        ``mask``, ``probability``, ``uncertainty``, ``table``. When stopped nothing is written.
 
     Raises
     ------
     CtlnsError
         ModelError, ScanError or OutputError, all before the long work starts.
     """
-    yield Started(title=f"Find what {spec.model.name} looks for in {spec.scan.name}")
+    models = (spec.model, *spec.more_models)
+    names = " and ".join(model.name for model in models)
+    yield Started(title=f"Find what {names} looks for in {spec.scan.name}")
     _check_outputs(spec)
-    recipe = _changed(read_card(spec.model).recipe, spec)
+    recipes = [read_card(model).recipe for model in models]
+    structure = shared_structure(recipes)
+    rules = _rules(recipes[0].inference, spec)
     seconds = Seconds()
     with seconds.measure("read"):
         scan = read_scan(spec.scan, series=spec.series, strict=spec.strict)
@@ -88,26 +103,29 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
     for warning in scan.source.warnings:
         yield Log(message=warning, level="warning")
     with seconds.measure("load"):
-        engine = prepare_engine(spec.model, spec.window, spec.device)
-    for note in engine.notes:
+        members = [
+            Member(prepare_engine(model, spec.window, spec.device), recipe, spec.window)
+            for model, recipe in zip(models, recipes, strict=True)
+        ]
+    for note in dict.fromkeys(note for member in members for note in member.engine.notes):
         yield Log(message=note, level="warning")
-    yield Log(message=f"runs on {engine.name}")
-    found = yield from predict_volume(
-        scan, engine, recipe, spec.window, whole=spec.whole, control=control
-    )
+    engines = ", ".join(dict.fromkeys(member.engine.name for member in members))
+    yield Log(message=f"runs on {engines}")
+    if spec.mirrored:
+        members = [image for member in members for image in with_mirror_images(member)]
+    found = yield from predict_volume(scan, members, rules, whole=spec.whole, control=control)
     if found is None:
         yield Finished(stopped=True)
         return
     seconds.update(found.seconds)
-    result = yield from _written(spec, recipe.structure, scan, found, seconds)
-    yield Finished(result={**result, "engine": engine.name, "seconds": dict(seconds)})
+    result = yield from _written(spec, structure, scan, found, seconds)
+    yield Finished(result={**result, "engine": engines, "seconds": dict(seconds)})
 
 
 def predict_volume(
     scan: Volume,
-    engine: Engine,
-    recipe: Recipe,
-    window: Index | None = None,
+    members: Sequence[Member],
+    rules: Inference,
     *,
     whole: bool = False,
     control: Control | None = None,
@@ -118,12 +136,10 @@ def predict_volume(
     ----------
     scan
         A CT of any spacing.
-    engine
-        Prepared for ``window``.
-    recipe
-        The model's; its inference section gives threshold and smallest diameter.
-    window
-        Voxels (z, y, x); None: the recipe's.
+    members
+        Whose answers are averaged, one or more.
+    rules
+        How the probability becomes a mask.
     whole
         Look at the whole scan, not only where the lungs are.
 
@@ -133,43 +149,50 @@ def predict_volume(
         On the scan's grid; None when stopped.
     """
     seconds = Seconds()
-    with seconds.measure("prepare"):
-        hu, grid = prepared_hu(scan, recipe.preparation)
-    prepared = Volume(hu, grid, scan_id=scan.scan_id, patient_id=scan.patient_id)
-    probability = yield from predict_prepared(
-        prepared, engine, recipe, window, whole=whole, control=control, seconds=seconds
-    )
-    if probability is None:
-        return None
+    agreement = None if len(members) == 1 else Agreement(scan.geometry.shape)
+    prepared: Volume | None = None
+    for k, member in enumerate(members):
+        preparation = member.recipe.preparation
+        if prepared is None or preparation != members[k - 1].recipe.preparation:
+            with seconds.measure("prepare"):
+                hu, grid = prepared_hu(scan, preparation)
+            prepared = Volume(hu, grid, scan_id=scan.scan_id, patient_id=scan.patient_id)
+            inside = yield from _where_to_look(prepared, member.recipe, whole, seconds)
+        windows = _looked_at(prepared, member, inside, control, seconds)
+        found = yield from _counted_on(windows, k, len(members))
+        if found is None:
+            return None
+        with seconds.measure("mask"):
+            answer = from_prepared(found.astype(np.float32), scan.geometry, preparation)
+            del found
+            if agreement is not None:
+                agreement.add(answer)
     with seconds.measure("mask"):
-        on_scan = scan.probability(
-            from_prepared(probability.astype(np.float32), scan.geometry, recipe.preparation)
-        )
-        del probability
-        mask = mask_from_probability(on_scan, recipe.inference)
-    return Prediction(on_scan, mask, seconds)
+        probability = scan.probability(answer if agreement is None else agreement.mean)
+        spread = None if agreement is None else scan.probability(agreement.spread())
+        mask = mask_from_probability(probability, rules)
+    return Prediction(probability, mask, spread, seconds)
 
 
 def predict_prepared(
     scan: Volume,
     engine: Engine,
     recipe: Recipe,
-    window: Index | None = None,
     *,
-    whole: bool = False,
     control: Control | None = None,
     seconds: Seconds | None = None,
 ) -> Generator[Log | Progress, None, npt.NDArray[np.float16] | None]:
     """Return the probability of a scan that is on the recipe's grid already.
 
-    Unless ``whole``, or where the lungs are what is looked for, only windows that touch
-    the lungs are looked at, and what the network finds there is kept if it reaches the
-    lungs or their margin.
+    Unless the lungs are what is looked for, only windows that touch the lungs are looked
+    at, and what the network finds there is kept if it reaches the lungs or their margin.
 
     Parameters
     ----------
     scan
         HU, int16, on the recipe's grid.
+    engine
+        Prepared for the recipe's window.
     seconds
         Where to note how long the stages took.
 
@@ -179,17 +202,55 @@ def predict_prepared(
         Probability (z, y, x); None when stopped.
     """
     seconds = Seconds() if seconds is None else seconds
-    inside = None
-    if not whole and recipe.structure != "lung":
-        with seconds.measure("lungs"):
-            inside = lungs_with_margin(scan)
-        if inside is None:
-            yield Log(message="no lungs found: looks at the whole scan", level="warning")
+    inside = yield from _where_to_look(scan, recipe, False, seconds)
+    return (yield from _looked_at(scan, Member(engine, recipe), inside, control, seconds))
+
+
+def _where_to_look(
+    scan: Volume, recipe: Recipe, whole: bool, seconds: Seconds
+) -> Generator[Log, None, npt.NDArray[np.bool_] | None]:
+    """Return the lungs and what is near; None: everywhere."""
+    if whole or recipe.structure == "lung":
+        return None
+    with seconds.measure("lungs"):
+        inside = lungs_with_margin(scan)
+    if inside is None:
+        yield Log(message="no lungs found: looks at the whole scan", level="warning")
+    return inside
+
+
+def _looked_at(
+    scan: Volume,
+    member: Member,
+    inside: npt.NDArray[np.bool_] | None,
+    control: Control | None,
+    seconds: Seconds,
+) -> Generator[Progress, None, npt.NDArray[np.float16] | None]:
+    """Return what one member thinks of a prepared scan; None when stopped."""
+    recipe = member.recipe
     with seconds.measure("network"):
-        probability = yield from predict_array(scan.array, engine, recipe, window, inside, control)
+        probability = yield from predict_array(
+            scan.array, member.engine, recipe, member.window, inside, control
+        )
     if probability is not None and inside is not None:
         _drop_what_is_outside(probability, recipe.inference.threshold, inside)
     return probability
+
+
+def _counted_on(
+    windows: Generator[Progress, None, Answer], member: int, members: int
+) -> Generator[Progress, None, Answer]:
+    """Let the windows of all members count together, as if each had as many as this one."""
+    while True:
+        try:
+            event = next(windows)
+        except StopIteration as end:
+            return cast(Answer, end.value)
+        if event.total is None:
+            yield event
+        else:
+            done, total = member * event.total + event.done, members * event.total
+            yield event.model_copy(update={"done": done, "total": total})
 
 
 def lungs_with_margin(scan: Volume) -> npt.NDArray[np.bool_] | None:
@@ -213,14 +274,15 @@ def _drop_what_is_outside(
         probability[~kept[labels]] = 0
 
 
-def _changed(recipe: Recipe, spec: PredictSpec) -> Recipe:
-    """Return the recipe with what the spec wants otherwise."""
-    changes: dict[str, Any] = {}
-    if spec.threshold is not None:
-        changes["inference.threshold"] = spec.threshold
-    if spec.min_diameter_mm is not None:
-        changes["inference.min_diameter_mm"] = spec.min_diameter_mm
-    return recipe.with_changes(changes)
+def _rules(own: Inference, spec: PredictSpec) -> Inference:
+    """Return a model's rules with what the spec wants otherwise."""
+    wanted = {
+        "threshold": spec.threshold,
+        "seed_threshold": spec.seed_threshold,
+        "min_diameter_mm": spec.min_diameter_mm,
+        "split_touching": spec.split_touching,
+    }
+    return own.model_copy(update={k: v for k, v in wanted.items() if v is not None})
 
 
 def _written(
@@ -230,15 +292,23 @@ def _written(
     with seconds.measure("write"):
         write_volume(found.mask, spec.mask, structure=structure)
     yield Saved(path=spec.mask, kind="mask")
-    if spec.probability is not None:
-        with seconds.measure("write"):
-            write_volume(found.probability, spec.probability)
-        yield Saved(path=spec.probability, kind="probability")
+    maps = {"probability": found.probability, "uncertainty": found.uncertainty}
+    for kind, volume in maps.items():
+        path: Path | None = getattr(spec, kind)
+        if path is not None and volume is not None:
+            with seconds.measure("write"):
+                write_volume(volume, path)
+            yield Saved(path=path, kind=kind)
     if spec.table is not None:
         with seconds.measure("measure"):
             write_table(measure(found.mask, scan, found.probability), spec.table)
         yield Saved(path=spec.table, kind="table")
-    paths = {"mask": spec.mask, "probability": spec.probability, "table": spec.table}
+    paths = {
+        "mask": spec.mask,
+        "probability": spec.probability,
+        "uncertainty": spec.uncertainty,
+        "table": spec.table,
+    }
     return {
         "nodules": int(found.mask.array.max(initial=0)),
         **{name: None if path is None else str(path) for name, path in paths.items()},
@@ -247,7 +317,7 @@ def _written(
 
 def _check_outputs(spec: PredictSpec) -> None:
     """Say at once what would only go wrong after the long work."""
-    for path in (spec.mask, spec.probability):
+    for path in (spec.mask, spec.probability, spec.uncertainty):
         if path is not None:
             if not extension(path) and not (path == spec.mask and _is_seg(path)):
                 known = " ".join(EXTENSIONS)
