@@ -338,3 +338,16 @@ def test_in_a_folder_a_mask_is_named_after_its_scan(tmp_path, name, there):
     assert [path.name for path in out.iterdir()] == ["case7_pred.nii.gz"]
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "case7_pred.nii.gz")))
     np.testing.assert_array_equal(mask > 0, bright)
+
+
+def test_what_is_shaped_like_a_vessel_is_told(tmp_path, model):
+    hu = np.full((32, 32, 64), -850, np.int16)
+    hu[14:18, 14:18, 4:60] = 60
+    hu[4:10, 20:26, 20:26] = 60
+    sitk.WriteImage(sitk.GetImageFromArray(hu), str(tmp_path / "scan.nrrd"))
+    spec = PredictSpec(
+        scan=tmp_path / "scan.nrrd", model=model, mask=tmp_path / "mask.nrrd", whole=True
+    )
+    events = list(predict(spec, Uncontrolled()))
+    assert _result(events)["lookalikes"] == {1: "vessel"}
+    assert "shaped like a vessel: label 1" in [e.message for e in events if isinstance(e, Log)]

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.tiling import predict_array
 from napari_ctlns.masks.components import label_components
 from napari_ctlns.masks.islands import mask_from_probability
+from napari_ctlns.masks.lookalikes import Lookalike, lookalikes_of
 from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.recipe import Inference, Recipe
@@ -80,7 +81,8 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
     Yields
     ------
     Event
-        `Finished` has ``nodules``, ``engine``, ``seconds`` (by stage) and the paths
+        `Finished` has ``nodules``, ``lookalikes`` (what labels resemble that may be no
+        nodules), ``engine``, ``seconds`` (by stage) and the paths
         ``mask``, ``probability``, ``uncertainty``, ``table``. When stopped nothing is written.
 
     Raises
@@ -119,7 +121,11 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
         return
     seconds.update(found.seconds)
     result = yield from _written(spec, structure, scan, found, seconds)
-    yield Finished(result={**result, "engine": engines, "seconds": dict(seconds)})
+    lookalikes = {} if structure == "lung" else lookalikes_of(found.mask)
+    if lookalikes:
+        yield Log(message=_doubts(lookalikes))
+    facts = {"lookalikes": lookalikes, "engine": engines, "seconds": dict(seconds)}
+    yield Finished(result={**result, **facts})
 
 
 def predict_volume(
@@ -283,6 +289,15 @@ def _rules(own: Inference, spec: PredictSpec) -> Inference:
         "split_touching": spec.split_touching,
     }
     return own.model_copy(update={k: v for k, v in wanted.items() if v is not None})
+
+
+def _doubts(lookalikes: Mapping[int, Lookalike]) -> str:
+    """Say which labels may be no nodules."""
+    kinds = sorted(set(lookalikes.values()))
+    labels = {
+        kind: ", ".join(str(k) for k in lookalikes if lookalikes[k] == kind) for kind in kinds
+    }
+    return "; ".join(f"shaped like a {kind}: label {labels[kind]}" for kind in kinds)
 
 
 def _written(

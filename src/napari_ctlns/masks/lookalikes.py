@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_ctlns.volume import Triple
+from napari_ctlns.volume import Triple, Volume
 
 Lookalike = Literal["", "vessel", "lung wall"]
 
@@ -44,6 +44,17 @@ def lookalike(inside: npt.NDArray[np.bool_], spacing: Triple) -> Lookalike:
         filled = _area(inside, spacing) / (4 * np.pi * major * minor)
         return "lung wall" if filled > FILLED else "vessel"
     return ""
+
+
+def lookalikes_of(mask: Volume) -> dict[int, Lookalike]:
+    """Return the labels of a mask that resemble something else than a nodule, and what."""
+    boxes = enumerate(ndimage.find_objects(mask.array), start=1)
+    kinds = {
+        label: lookalike(mask.array[box] == label, mask.geometry.spacing)
+        for label, box in boxes
+        if box is not None
+    }
+    return {label: kind for label, kind in kinds.items() if kind}
 
 
 def _axes(inside: npt.NDArray[np.bool_], spacing: Triple) -> tuple[float, float, float]:
