@@ -1,7 +1,6 @@
 """A scan goes through a network window by window, in little memory."""
 
-import itertools
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -9,44 +8,11 @@ import numpy.typing as npt
 
 from napari_ctlns.events import Control, Progress, Uncontrolled
 from napari_ctlns.inference.engines import Engine
+from napari_ctlns.inference.planning import Index, answered, plan_tiling
 from napari_ctlns.normalising import scaling_of
 from napari_ctlns.recipe import Recipe
 
-Index = tuple[int, int, int]
-Part = tuple[slice, slice, slice]
 FloatArray = npt.NDArray[np.float32]
-
-AIR_ONLY_HU = -800
-"""A window without a voxel above this holds no nodule, not even ground glass."""
-
-
-def window_starts(length: int, window: int, overlap: float, step: int = 1) -> list[int]:
-    """Return where windows begin along one axis.
-
-    Parameters
-    ----------
-    length
-        Voxels of the array along the axis.
-    window
-        Voxels of a window, a multiple of ``step``.
-    overlap
-        Least share of a window that neighbours cover too; less only where a
-        window is too short to shift by ``step`` and keep it.
-    step
-        Starts are multiples of it. A network that halves its grid n times gives
-        the same answer for a shifted scan only for shifts by multiples of 2 ** n,
-        so that aligned windows agree where they overlap.
-
-    Returns
-    -------
-    list of int
-        Evenly spread; the first is 0, the last window is flush with the end of
-        the array, rounded up to a multiple of ``step``.
-    """
-    last = max(-(-length // step) * step - window, 0) // step
-    stride = max(int(window * (1 - overlap)) // step, 1)
-    count = -(-last // stride) + 1
-    return [round(i * last / max(count - 1, 1)) * step for i in range(count)]
 
 
 def blending_weights(window: Index) -> FloatArray:
@@ -62,47 +28,6 @@ def blending_weights(window: Index) -> FloatArray:
     z, y, x = profiles
     weights = z[:, None, None] * y[:, None] * x
     return np.asarray(weights, np.float32)
-
-
-def plan_windows(
-    shape: Index, recipe: Recipe, answer: Index, needed: Callable[[Part], bool]
-) -> list[Index]:
-    """Return where answers begin that cover a scan, (z, y, x) by rising z.
-
-    Parameters
-    ----------
-    shape
-        Of the scan.
-    recipe
-        Its network's steps and its overlap count.
-    answer
-        Voxels of one answer, see `answered`.
-    needed
-        Whether a part of the scan needs a look.
-    """
-    sides = zip(shape, answer, recipe.network.steps, strict=True)
-    axes = [window_starts(n, side, recipe.inference.overlap, step) for n, side, step in sides]
-    starts = []
-    for z, y, x in itertools.product(*axes):
-        ends = (z + answer[0], y + answer[1], x + answer[2])
-        if needed((slice(z, ends[0]), slice(y, ends[1]), slice(x, ends[2]))):
-            starts.append((z, y, x))
-    return starts
-
-
-def answered(window: Index, recipe: Recipe) -> Index:
-    """Return the voxels of a window that a network answers for: in 2 dimensions one slice."""
-    return (1, *window[1:]) if recipe.network.dimensions == 2 else window
-
-
-def fitting_window(window: Index, shape: Index, recipe: Recipe) -> Index:
-    """Return a window no larger than a scan needs, for models that any window will do for."""
-    network = recipe.network
-    if network.depends_on_window:
-        return window
-    steps = zip(window, shape, network.steps, strict=True)
-    z, y, x = (min(side, -(-n // step) * step) for side, n, step in steps)
-    return (window[0] if network.dimensions == 2 else z, y, x)
 
 
 class SlabBlender:
@@ -183,8 +108,8 @@ def predict_array(
     engine
         Prepared for ``window``.
     window
-        Voxels (z, y, x); None: the recipe's. A scan that is smaller gets a smaller
-        one, if the model may be run at it.
+        Voxels (z, y, x); None: chosen by `plan_tiling`. A scan that is smaller gets a
+        smaller one, if the model may be run at it.
     inside
         Where to look, on the same grid; None: everywhere.
     control
@@ -202,11 +127,10 @@ def predict_array(
     """
     control = control or Uncontrolled()
     z, y, x = hu.shape
-    window = fitting_window(window or recipe.window, (z, y, x), recipe)
-    answer = answered(window, recipe)
+    tiling = plan_tiling(hu, recipe, window, inside)
+    window, starts, answer = tiling.window, tiling.starts, answered(tiling.window, recipe)
     # slices that a network of 2 dimensions sees below the one it answers for
     below = (window[0] - answer[0]) // 2
-    starts = plan_windows((z, y, x), recipe, answer, _needed(hu, recipe, inside))
     scaling = scaling_of(recipe.preparation, hu)
     blender = SlabBlender((z, y, x), blending_weights(answer))
     for done in range(0, len(starts), engine.batch_size):
@@ -220,19 +144,6 @@ def predict_array(
             blender.add(start, value)
         yield Progress(done=done + len(batch), total=len(starts), unit="window")
     return blender.result()
-
-
-def _needed(
-    hu: npt.NDArray[np.int16], recipe: Recipe, inside: npt.NDArray[np.bool_] | None
-) -> Callable[[Part], bool]:
-    """Return what tells whether a part of a scan needs a look: inside, and not mere air."""
-
-    def needed(part: Part) -> bool:
-        if inside is not None and not inside[part].any():
-            return False
-        return recipe.structure == "lung" or bool(hu[part].max() > AIR_ONLY_HU)
-
-    return needed
 
 
 def _cut(hu: npt.NDArray[Any], start: Index, window: Index) -> npt.NDArray[Any]:
