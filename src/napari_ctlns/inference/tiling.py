@@ -2,11 +2,11 @@
 
 import itertools
 from collections.abc import Callable, Generator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_ctlns.dataset.blocks import cut_block
 from napari_ctlns.events import Control, Progress, Uncontrolled
 from napari_ctlns.inference.engines import Engine
 from napari_ctlns.normalising import scaling_of
@@ -214,7 +214,7 @@ def predict_array(
         if control.stop_requested():
             return None
         batch = starts[done : done + engine.batch_size]
-        blocks = [_cut(hu, (z - below, y, x), window) for z, y, x in batch]
+        blocks = [cut_block(hu, (z - below, y, x), window) for z, y, x in batch]
         values = engine.run(np.stack([scaling.applied(block) for block in blocks])[:, None])
         for start, value in zip(batch, values[:, 0], strict=True):
             blender.add(start, value)
@@ -233,15 +233,3 @@ def _needed(
         return recipe.structure == "lung" or bool(hu[part].max() > AIR_ONLY_HU)
 
     return needed
-
-
-def _cut(hu: npt.NDArray[Any], start: Index, window: Index) -> npt.NDArray[Any]:
-    """Return the voxels of a window; where it reaches beyond the scan, its mirror image.
-
-    Air there would be an edge that no patient has: measured, a network that never
-    saw one finds nodules all along it (Dice 0.54 instead of 0.88).
-    """
-    part = hu[tuple(slice(max(s, 0), s + w) for s, w in zip(start, window, strict=True))]
-    sides = zip(start, window, part.shape, strict=True)
-    missing = [(max(-s, 0), w - n - max(-s, 0)) for s, w, n in sides]
-    return np.pad(part, missing, mode="symmetric") if np.any(missing) else part
