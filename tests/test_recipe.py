@@ -22,6 +22,18 @@ def test_the_default_comes_first_and_is_what_the_design_says() -> None:
     assert Recipe(name="mine").window == Recipe(name="mine").patches.size
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"network.norm": "instance"}, {"network.name": "swin-unetr", "network.channels": (24,)}],
+)
+def test_a_network_that_depends_on_its_window_keeps_that_of_its_patches(
+    changes: dict[str, Any],
+) -> None:
+    recipe = load_recipe("ct-lns").with_changes(changes | {"patches.size": (64, 64, 64)})
+    assert recipe.inference.window == (96, 96, 96)
+    assert recipe.window == (64, 64, 64)
+
+
 @pytest.mark.parametrize("name", builtin_recipes())
 def test_built_in_recipes_survive_toml(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)

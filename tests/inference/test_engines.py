@@ -11,7 +11,7 @@ from napari_ctlns.inference.cache import cache_folder, keep_newest
 from napari_ctlns.inference.engines import OpenVinoEngine, TorchEngine, prepare_engine
 from napari_ctlns.inference.model import ModelCard, load_network, read_card, save_model
 from napari_ctlns.networks import build_network
-from napari_ctlns.recipe import Inference, Network, Patches, Recipe
+from napari_ctlns.recipe import Network, Patches, Recipe
 
 from .models import brightness_model, slice_model
 
@@ -113,7 +113,7 @@ def test_engines_take_windows_of_other_sizes(tmp_path, kind):
 
 def test_attention_ties_a_model_to_its_window():
     network = Network(name="swin-unetr", channels=(24,))
-    recipe = Recipe(name="swin", network=network, inference=Inference(window=(96, 96, 96)))
+    recipe = Recipe(name="swin", network=network, patches=Patches(size=(96, 96, 96)))
     engines.check_window(recipe, (96, 96, 96))
     with pytest.raises(ModelError, match="attention depends on it"):
         engines.check_window(recipe, (64, 64, 64))

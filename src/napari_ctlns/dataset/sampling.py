@@ -19,7 +19,7 @@ from napari_ctlns.dataset.folder import PreparedScan
 from napari_ctlns.dataset.hard_negatives import false_positives
 from napari_ctlns.dataset.slices import SliceTable, slice_table
 from napari_ctlns.recipe import Patches
-from napari_ctlns.volume import AIR_HU, Triple
+from napari_ctlns.volume import Triple
 
 LUNG_HU = (-950, -500)
 """Aerated lung lies between these; the air around the patient is below."""
@@ -144,7 +144,7 @@ class PatchSampler:
     ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]:
         """Return a sample's HU and its mask (1 in nodules or lungs), both (z, y, x).
 
-        Only the patch is read from disk. Beyond the scan there is air.
+        Only the patch is read from disk. Beyond the scan lies its mirror image, as at inference.
 
         Parameters
         ----------
@@ -156,8 +156,8 @@ class PatchSampler:
         scan = self.scans[sample.scan]
         start = as_index(np.subtract(sample.start, margin))
         size = as_index(np.asarray(self.recipe.size) + 2 * np.asarray(margin))
-        patch = cut_block(scan.hu(), start, size, outside=AIR_HU)
-        labels = cut_block(scan.mask(), start, size, outside=0)
+        patch = cut_block(scan.hu(), start, size)
+        labels = cut_block(scan.mask(), start, size)
         return patch, (labels > 0).view(np.uint8)
 
     def whole_slice(self, scan: int, z: int) -> Index:
@@ -204,7 +204,7 @@ class PatchSampler:
         return as_index(np.asarray(place) - offset)
 
     def _placed(self, scan: int, start: npt.ArrayLike) -> Index:
-        """Move a patch into the scan: air beyond it teaches nothing.
+        """Move a patch into the scan: what lies beyond it teaches nothing new.
 
         Where only the middle slice is judged, that one is moved in and others may lie
         beyond, or the first and last slices of a scan would never be judged.

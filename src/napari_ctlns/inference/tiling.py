@@ -1,11 +1,11 @@
 """A scan goes through a network window by window, in little memory."""
 
 from collections.abc import Generator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_ctlns.dataset.blocks import cut_block
 from napari_ctlns.events import Control, Progress, Uncontrolled
 from napari_ctlns.inference.engines import Engine
 from napari_ctlns.inference.planning import Index, answered, plan_tiling
@@ -138,21 +138,9 @@ def predict_array(
         if control.stop_requested():
             return None
         batch = starts[done : done + engine.batch_size]
-        blocks = [_cut(hu, (z - below, y, x), window) for z, y, x in batch]
+        blocks = [cut_block(hu, (z - below, y, x), window) for z, y, x in batch]
         values = engine.run(np.stack([scaling.applied(block) for block in blocks])[:, None])
         for start, value in zip(batch, values[:, 0], strict=True):
             blender.add(start, value)
         yield Progress(done=done + len(batch), total=len(starts), unit="window")
     return blender.result()
-
-
-def _cut(hu: npt.NDArray[Any], start: Index, window: Index) -> npt.NDArray[Any]:
-    """Return the voxels of a window; where it reaches beyond the scan, its mirror image.
-
-    Air there would be an edge that no patient has: measured, a network that never
-    saw one finds nodules all along it (Dice 0.54 instead of 0.88).
-    """
-    part = hu[tuple(slice(max(s, 0), s + w) for s, w in zip(start, window, strict=True))]
-    sides = zip(start, window, part.shape, strict=True)
-    missing = [(max(-s, 0), w - n - max(-s, 0)) for s, w, n in sides]
-    return np.pad(part, missing, mode="symmetric") if np.any(missing) else part

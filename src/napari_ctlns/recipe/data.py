@@ -111,7 +111,8 @@ class Inference(Section):
     """From a model to a mask."""
 
     window: Size | None = None
-    """Voxels (z, y, x) of a window; left out: the size of the training patches."""
+    """Voxels (z, y, x) of a window; left out, and for networks whose answer depends on the
+    window (instance norm, attention): the size of the training patches."""
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Share of a window that neighbours cover too."""
     threshold: Fraction = 0.5

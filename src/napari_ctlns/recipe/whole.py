@@ -35,8 +35,12 @@ class Recipe(Section):
 
     @property
     def window(self) -> Size:
-        """Voxels (z, y, x) of the window that inference uses unless told otherwise."""
-        return self.inference.window or self.patches.size
+        """Voxels (z, y, x) of the window that inference uses unless told otherwise.
+
+        A network whose answer depends on its window gets the one that it learned with.
+        """
+        chosen = None if self.network.depends_on_window else self.inference.window
+        return chosen or self.patches.size
 
     @property
     def validation_size(self) -> Size:
