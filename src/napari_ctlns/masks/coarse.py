@@ -203,7 +203,7 @@ def upper_hull(values: npt.NDArray[np.integer], where: Bools) -> npt.NDArray[np.
     at = np.flatnonzero(where)
     if not len(at):
         return result
-    corners: list[tuple[int, int]] = []
+    corners: list[tuple[float, float]] = []
     for x, y in zip(at.tolist(), values[at].tolist(), strict=True):
         while len(corners) > 1:
             (x0, y0), (x1, y1) = corners[-2:]
@@ -212,5 +212,6 @@ def upper_hull(values: npt.NDArray[np.integer], where: Bools) -> npt.NDArray[np.
             corners.pop()
         corners.append((x, y))
     span = np.arange(at[0], at[-1] + 1)
-    result[span] = np.interp(span, *zip(*corners, strict=True))
+    xs, ys = zip(*corners, strict=True)
+    result[span] = np.interp(span, xs, ys)
     return result

@@ -1,8 +1,8 @@
 """The lungs of a CT, without learning: fast, and safe on slabs and crops.
 
-The work is done on samples some 2.5 mm apart; there a whole chest is two million
-voxels. Every constant is a length, a volume or a density that anatomy or physics
-gives; none is fitted to scans.
+They are found on cells of some 2.5 mm, of which a whole chest has two million; then
+their surface is drawn at full resolution. Every constant is a length, a volume or a
+density that anatomy or physics gives; none is fitted to scans.
 """
 
 from typing import Any
@@ -22,10 +22,10 @@ from napari_ctlns.masks.coarse import (
     eroded,
     grown,
     middle_column,
-    mirrored,
     thick_parts,
     upper_hull,
 )
+from napari_ctlns.masks.dense_lung import airless_lobes, costal_notches
 from napari_ctlns.volume import Triple, Volume
 
 SMALLEST_LUNG_MM3 = 10_000
@@ -36,13 +36,6 @@ WIDEST_AIRWAY_MM2 = 700
 """The section of a trachea 30 mm wide; healthy ones are narrower."""
 CLOSING_MM = 10
 """Bridges vessels, and nodules on the pleura, up to twice this thickness."""
-
-DEEPEST_NOTCH_MM = 50
-"""As deep as a mass on the pleura; a recess of the lung around the liver is deeper."""
-LARGEST_STEP_MM = 60
-"""One half of the diaphragm hardly ever stands so much higher than the other."""
-LEAST_AIR = 0.1
-"""A side with a smaller share of the other's lung may have had its own taken out."""
 SMALLEST_WHOLE_LUNG_MM3 = 1_000_000
 """A pocket of gas in the gut holds less than a litre."""
 EMPHYSEMA_HU = -950
@@ -55,10 +48,10 @@ def lung_mask(volume: Volume) -> Volume:
     """Find the lungs of a chest CT.
 
     Air and lung are what is darker than halfway to muscle; of that, the air around
-    the patient, gas in airways and gut and the insides of tables are dropped, vessels and
-    nodules inside the lungs and on the pleura are filled. The lungs may be cut by any
-    face of the array. Trachea and main bronchi are left out where their walls part
-    them from the lungs on a slice.
+    the patient, gas in airways and gut and the insides of tables are dropped. Vessels and
+    nodules inside the lungs and on the pleura are filled, and so are airless lobes where
+    the other side has lung. The lungs may be cut by any face of the array. Trachea and
+    main bronchi are left out where their walls part them from the lungs on a slice.
 
     Parameters
     ----------
@@ -78,8 +71,8 @@ def lung_mask(volume: Volume) -> Volume:
     lungs = _filled(airy, grid.spacing)
     if not grid.is_part_of_a_chest:
         middle = middle_column(tissue)
-        lungs |= _costal_notches(lungs, middle, grid.spacing[2])
-        lungs |= _airless_lobes(lungs, middle, grid.spacing) & tissue
+        lungs |= costal_notches(lungs, middle, grid.spacing[2])
+        lungs |= airless_lobes(lungs, middle, grid.spacing) & tissue
     lungs &= ~padding
     return volume.mask(_drawn(volume.array, grid, airy, lungs, tissue))
 
@@ -148,59 +141,6 @@ def _body_hull(tissue: Bools) -> Bools:
     columns = np.arange(n)
     inside: Bools = (columns >= np.array(left)[..., None]) & (columns < np.array(right)[..., None])
     return inside
-
-
-def _costal_notches(lungs: Bools, middle: float, spacing: float) -> Bools:
-    """Return what is cut out of the lungs' outer sides: nodules and masses on the pleura.
-
-    Along the ribs lungs are convex, from above and from the front; elsewhere, at heart
-    and diaphragm, they are not. What lies within the convex outline of both views, and
-    beyond lung, is therefore a notch. ``middle`` is a column, ``spacing`` that of columns.
-    """
-    notches = np.zeros_like(lungs)
-    middle = max(round(middle), 1)
-    for half in (np.s_[:, :, middle:], np.s_[:, :, middle - 1 :: -1]):
-        side = lungs[half]
-        columns = np.arange(side.shape[2])
-        reach = _reach(side)
-        there = reach > 0
-        from_above = np.array([upper_hull(*row) for row in zip(reach, there, strict=True)])
-        from_front = np.array([upper_hull(*row) for row in zip(reach.T, there.T, strict=True)]).T
-        outline = np.minimum(from_above, from_front)
-        outline[~there | ((outline - reach) * spacing > DEEPEST_NOTCH_MM)] = 0
-        notches[half] = (columns >= reach[..., None]) & (columns < outline[..., None])
-    return notches
-
-
-def _airless_lobes(lungs: Bools, middle: float, spacing: Triple) -> Bools:
-    """Return what is lung on the other side where a side's own lung does not reach the ribs.
-
-    The heart lies between lung and lung, and a diaphragm stands at most some centimetres
-    higher than the other: where lung is away from the ribs over more than that, in height
-    and in depth, it is not a matter of anatomy. A side with next to no air stays empty; it
-    may have no lung.
-    """
-    image = mirrored(lungs, middle)
-    result = np.zeros_like(lungs)
-    column = max(round(middle), 1)
-    for half in (np.s_[:, :, column:], np.s_[:, :, column - 1 :: -1]):
-        side, other = lungs[half], image[half]
-        if np.count_nonzero(side) > LEAST_AIR * np.count_nonzero(other):
-            short = (_reach(other) - _reach(side)) * spacing[2] > DEEPEST_NOTCH_MM
-            result[half] = other & _wide_parts(short, LARGEST_STEP_MM, spacing[:2])[..., None]
-    return result
-
-
-def _reach(side: Bools) -> npt.NDArray[np.intp]:
-    """Return for each row of a half of the body how many columns away its lung ends."""
-    away = side.shape[2] - side[:, :, ::-1].argmax(axis=2)
-    return np.where(side.any(axis=2), away, 0)
-
-
-def _wide_parts(rows: Bools, width: float, spacing: tuple[float, float]) -> Bools:
-    """Return what of a (z, y) map a disk of ``width`` mm can cover; it may lie across edges."""
-    middles = distance(~rows, spacing) > width / 2
-    return np.asarray(rows & (distance(middles, spacing) <= width / 2))
 
 
 def _filled(lungs: Bools, spacing: Triple) -> Bools:

@@ -25,9 +25,9 @@ def near_lungs(scan: Volume, lungs: Volume, margin_mm: float) -> npt.NDArray[np.
 
     A mask made from density alone leaves out what is as dense as muscle and wider than it
     bridges, be it a nodule on the pleura or a lobe full of fluid. Here dents are closed by
-    a large ball, and thick tissue on one side counts as airless lung if
-    on the other side, mirrored, there is lung. So do the left of the heart and a high
-    diaphragm; that costs a look, not a nodule.
+    a large ball, and thick tissue on one side counts as airless lung if on the other side,
+    mirrored, there is lung. So do the left of the heart and a high diaphragm; that costs a
+    look, not a nodule.
 
     Parameters
     ----------
