@@ -18,7 +18,8 @@ from napari_ctlns.phantom import PhantomSpec, write_cohort
 
 SOURCE = Path(napari_ctlns.__file__).parents[1]
 COMMANDS = {
-    *("demo", "phantom", "info", "convert", "mask", "prepare", "train", "watch", "control"),
+    *("demo", "phantom", "info", "convert", "mask", "lungs", "prepare", "train", "watch"),
+    "control",
     *("tune", "evaluate", "predict", "measure", "compare", "recipes", "open"),
 }
 HEAVY = ("torch", "monai", "openvino", "napari", "qtpy", "matplotlib")
@@ -171,6 +172,37 @@ def test_mask_draws_the_annotated_nodules_of_this_scan(ctlns, cohort, scan, trut
     status, text, _ = ctlns("compare", out, truth, "--json")
     assert status == 0
     assert json.loads(text)["dice"] > 0.4  # the nodules are no spheres
+
+
+def test_lungs_are_those_of_the_phantom_on_the_scans_own_grid(ctlns, cohort, scan, tmp_path):
+    out = tmp_path / "lungs.nii.gz"
+    assert ctlns("lungs", scan, "--out", out) == (0, "", "")
+    assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(out))))) == {0, 1}
+    told = ctlns("compare", out, cohort / "lungs" / f"{scan.stem}.nii.gz", "--json")[1]
+    assert json.loads(told)["dice"] > 0.95
+    source, written = sitk.ReadImage(str(scan)), sitk.ReadImage(str(out))
+    for field in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(written, field)() == pytest.approx(getattr(source, field)(), abs=1e-4)
+
+
+def test_a_scan_without_lungs_is_an_error_and_writes_nothing(ctlns, tmp_path):
+    path, out = tmp_path / "water.nii.gz", tmp_path / "lungs.nii.gz"
+    noise = np.random.default_rng(0).normal(-20, 60, (20, 30, 30)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(noise), str(path))
+    status, shown, err = ctlns("lungs", path, "--out", out)
+    assert (status, shown) == (2, "")
+    assert err.startswith(f"error: no lungs in {path}; give")
+    assert err.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["lungs.txt", "lungs.dcm"])
+def test_lungs_where_they_cannot_be_written_are_refused(ctlns, scan, tmp_path, name):
+    """A DICOM SEG needs the slices of a DICOM series."""
+    status, shown, err = ctlns("lungs", scan, "--out", tmp_path / name)
+    assert (status, shown) == (2, "")
+    assert err.startswith("error: cannot write lungs.")
+    assert not list(tmp_path.iterdir())
 
 
 def test_compare_knows_equal_and_empty_masks(ctlns, truth, tmp_path):

@@ -471,6 +471,16 @@ def test_commands_write_and_read_segs(tmp_path, series, capsys):
     assert "a DICOM SEG is a mask" in capsys.readouterr().err
 
 
+def test_the_lungs_command_writes_a_seg_of_lungs(tmp_path, series, monkeypatch):
+    monkeypatch.setattr("napari_ctlns.masks.lungs.lung_mask", lambda v: drawn(v, labels=(1,)))
+    volume = series()
+    seg = tmp_path / "lungs.dcm"
+    assert main(["lungs", str(tmp_path / "ct"), "--out", str(seg)]) == 0
+    (segment,) = highdicom.seg.segread(seg).SegmentSequence
+    assert segment.segmented_property_type == pydicom.sr.codedict.codes.SCT.Lung
+    assert np.array_equal(read_mask(seg).array, drawn(volume, labels=(1,)).array)
+
+
 def test_a_false_alarm_beside_the_segs_planes_counts(tmp_path, series, capsys):
     volume = series()
     true, found = (np.zeros(volume.array.shape, np.uint8) for _ in range(2))

@@ -71,6 +71,22 @@ def mask(
     write_volume(volume.mask(draw(volume.geometry, annotations_of(rows, volume))), out)
 
 
+def lungs(
+    scan: SCAN,
+    out: Annotated[Path, typer.Option(help="The mask to write; its extension says how.")],
+    series: SERIES = None,
+    strict: STRICT = False,
+) -> None:
+    """Find the lungs, without a network, as a mask on the scan's own grid."""
+    from napari_ctlns.formats import write_volume
+    from napari_ctlns.masks.lungs import lung_mask
+
+    found = lung_mask(_read(scan, series, strict))
+    if not found.array.any():
+        raise MaskError(f"no lungs in {scan}; give a chest CT in HU that shows some of a lung")
+    write_volume(found, out, structure="lung")
+
+
 def measure(
     scan: SCAN,
     mask: Annotated[Path, typer.Argument(metavar="MASK", help="One label per nodule.")],
@@ -130,5 +146,5 @@ def _warned(volume: Volume) -> Volume:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (info, convert, mask, measure, compare):
+    for command in (info, convert, mask, lungs, measure, compare):
         app.command()(command)

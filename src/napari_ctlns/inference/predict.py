@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
@@ -30,6 +29,7 @@ from napari_ctlns.masks.components import label_components
 from napari_ctlns.masks.islands import mask_from_probability
 from napari_ctlns.masks.lookalikes import Lookalike, lookalikes_of
 from napari_ctlns.masks.lungs import lung_mask
+from napari_ctlns.masks.near_lungs import near_lungs
 from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.recipe import Inference, Recipe
 from napari_ctlns.resampling import from_prepared, prepared_hu
@@ -261,11 +261,8 @@ def _counted_on(
 
 def lungs_with_margin(scan: Volume) -> npt.NDArray[np.bool_] | None:
     """Return where nodules are looked for: lungs and what is near; None without lungs."""
-    lungs = lung_mask(scan).array.astype(np.uint8, copy=False)
-    if not lungs.any():
-        return None
-    sizes = [2 * round(LUNG_MARGIN_MM / s) + 1 for s in scan.geometry.spacing]
-    return ndimage.maximum_filter(lungs, size=sizes).astype(bool)
+    lungs = lung_mask(scan)
+    return near_lungs(scan, lungs, LUNG_MARGIN_MM) if lungs.array.any() else None
 
 
 def _drop_what_is_outside(

@@ -1,8 +1,8 @@
 """The lungs of a CT, without learning: fast, and safe on slabs and crops.
 
-The work is done on samples some 2.5 mm apart; there a whole chest is two million
-voxels. Every constant is a length, a volume or a density that anatomy or physics
-gives; none is fitted to scans.
+They are found on cells of some 2.5 mm, of which a whole chest has two million; then
+their surface is drawn at full resolution. Every constant is a length, a volume or a
+density that anatomy or physics gives; none is fitted to scans.
 """
 
 from typing import Any
@@ -11,19 +11,24 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
-from skimage.draw import polygon
 
-from napari_ctlns.volume import AIR_HU, Triple, Volume
+from napari_ctlns.masks.coarse import (
+    AIR_OR_LUNG_HU,
+    PURE_AIR_HU,
+    Bools,
+    CoarseGrid,
+    coarse_hu,
+    distance,
+    eroded,
+    grown,
+    middle_column,
+    thick_parts,
+    upper_hull,
+)
+from napari_ctlns.masks.components import without_holes
+from napari_ctlns.masks.dense_lung import airless_lobes, costal_notches
+from napari_ctlns.volume import Triple, Volume
 
-SAMPLE_MM = 2.5
-"""Finest sampling: thinner than a chest wall, coarse enough to be fast."""
-AIR_OR_LUNG_HU = -400
-"""Halfway between lung at rest, about -850 HU, and muscle, about 50 HU."""
-PURE_AIR_HU = -975
-"""Darker than lung: halfway from air to -950 HU, below which lung is emphysema."""
-WHOLE_CHEST_MM = 250
-"""A field narrower than this, in either direction, shows a part of a chest."""
 SMALLEST_LUNG_MM3 = 10_000
 """Parts of the lungs smaller than this cannot be told from gas in the gut."""
 SMALLEST_SHARE = 0.02
@@ -32,8 +37,11 @@ WIDEST_AIRWAY_MM2 = 700
 """The section of a trachea 30 mm wide; healthy ones are narrower."""
 CLOSING_MM = 10
 """Bridges vessels, and nodules on the pleura, up to twice this thickness."""
+SMALLEST_WHOLE_LUNG_MM3 = 1_000_000
+"""A pocket of gas in the gut holds less than a litre."""
+EMPHYSEMA_HU = -950
+"""Most of a lung is never darker than this, but for gas in the gut it is the rule."""
 
-Bools = npt.NDArray[np.bool_]
 Labels = npt.NDArray[Any]
 
 
@@ -41,10 +49,10 @@ def lung_mask(volume: Volume) -> Volume:
     """Find the lungs of a chest CT.
 
     Air and lung are what is darker than halfway to muscle; of that, the air around
-    the patient, gas in airways and gut and the insides of tables are dropped, vessels and
-    nodules inside the lungs and on the pleura are filled. The lungs may be cut by any
-    face of the array. Trachea and main bronchi are left out where their walls part
-    them from the lungs on a slice.
+    the patient, gas in airways and gut and the insides of tables are dropped. Vessels and
+    nodules inside the lungs and on the pleura are filled, and so are airless lobes where
+    the other side has lung. The lungs may be cut by any face of the array. Trachea and
+    main bronchi are left out where their walls part them from the lungs on a slice.
 
     Parameters
     ----------
@@ -57,63 +65,49 @@ def lung_mask(volume: Volume) -> Volume:
         A mask on the same grid, uint8: 1 in both lungs, 0 elsewhere; all 0 if there
         are no lungs.
     """
-    hu, spacing, nearest = _sampled(volume)
-    lungs = _filled(_parts_of_lungs(hu, spacing), spacing)
-    full = lungs.view(np.uint8)
-    for axis in (2, 1, 0):  # the last one copies whole slices and is the largest
-        full = full.take(nearest[axis], axis=axis)
-    return volume.mask(full)
+    grid = CoarseGrid.over(volume.geometry)
+    hu, padding = coarse_hu(volume, grid)
+    tissue = hu >= AIR_OR_LUNG_HU
+    airy = _parts_of_lungs(hu, tissue, padding, grid)
+    lungs = _filled(airy, grid.spacing)
+    if not grid.is_part_of_a_chest:
+        middle = middle_column(tissue)
+        lungs |= costal_notches(lungs, middle, grid.spacing[2])
+        lungs |= airless_lobes(lungs, middle, grid.spacing) & tissue
+    lungs &= ~padding
+    return volume.mask(_drawn(volume.array, grid, airy, lungs, tissue))
 
 
-def _sampled(
-    volume: Volume,
-) -> tuple[npt.NDArray[np.float32], Triple, list[npt.NDArray[np.intp]]]:
-    """Return coarse HU, their spacing, and for every full index the coarse one it lies in.
-
-    Each coarse voxel is the mean of four samples in its plane, against noise.
-    """
-    shape = np.asarray(volume.array.shape)
-    wanted = np.maximum(volume.geometry.spacing, SAMPLE_MM)
-    counts = np.maximum(np.rint(shape * volume.geometry.spacing / wanted), 1).astype(int)
-    z, y, x = (int(c) for c in counts)
-    planes, rows, columns = (
-        ((np.arange(c) + 0.5) * n / c).astype(np.intp)
-        for c, n in zip((z, 2 * y, 2 * x), shape, strict=True)
-    )
-    hu = np.empty((z, y, x), np.float32)
-    for plane, coarse in zip(planes, hu, strict=True):
-        samples = np.maximum(volume.array[plane][np.ix_(rows, columns)], AIR_HU)
-        coarse[:] = samples.reshape(y, 2, x, 2).mean(axis=(1, 3), dtype=np.float32)
-    coarse_of = [(np.arange(n) + 0.5) * c / n for c, n in zip(counts, shape, strict=True)]
-    zs, ys, xs = (float(s) for s in shape * volume.geometry.spacing / counts)
-    return hu, (zs, ys, xs), [c.astype(np.intp) for c in coarse_of]
-
-
-def _parts_of_lungs(hu: npt.NDArray[np.float32], spacing: Triple) -> Bools:
-    """Return the voxels of lung and airways, vessels left out."""
-    air = hu < AIR_OR_LUNG_HU
-    hull = _body_hull(~air)
+def _parts_of_lungs(
+    hu: npt.NDArray[np.float32], tissue: Bools, padding: Bools, grid: CoarseGrid
+) -> Bools:
+    """Return the cells of lung and airways, vessels left out."""
+    spacing, cropped = grid.spacing, grid.is_part_of_a_chest
+    air = ~(tissue | padding)
+    hull = _body_hull(tissue)
     dark = hu < PURE_AIR_HU
-    extent = np.asarray(hu.shape[1:]) * spacing[1:]
-    cropped = bool((extent < WHOLE_CHEST_MM).any())
 
     # Slice by slice, so that air which reaches the lungs through the mouth stays apart,
     # and the trachea from the lungs. Edges, neither air nor wall, don't tell what it is.
     labels, count = ndimage.label(air, _IN_PLANE)
-    core = np.where(_eroded(air, axes=(1, 2)), labels, 0)
+    core = np.where(eroded(air, axes=(1, 2)), labels, 0)
     area = np.bincount(labels.ravel(), minlength=count + 1) * spacing[1] * spacing[2]
     airway = (area <= WIDEST_AIRWAY_MM2) & _mostly(core, count, dark)
     at_edge = np.zeros(count + 1, bool)
     for face in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
         at_edge[face] = True
+    at_edge[labels[grown(padding)]] = True
     around = at_edge & _outside(labels, count, hull, dark, cropped)
     inside = air & ~(around | airway)[labels]
 
     labels, count = cc3d.connected_components(inside, connectivity=6, return_N=True)
     voxels = np.bincount(labels.ravel(), minlength=count + 1)
     voxels[0] = 0
-    lung = ~(_mostly(labels, count, dark) | _outside(labels, count, hull, dark, cropped))
-    lung &= voxels * np.prod(spacing) >= SMALLEST_LUNG_MM3
+    volumes = voxels * np.prod(spacing)
+    gas = _mostly(labels, count, dark)
+    gas |= (volumes < SMALLEST_WHOLE_LUNG_MM3) & _mostly(labels, count, hu < EMPHYSEMA_HU)
+    lung = ~(gas | _outside(labels, count, hull, dark, cropped))
+    lung &= volumes >= SMALLEST_LUNG_MM3
     lung &= voxels >= SMALLEST_SHARE * np.max(voxels * lung)
     return np.asarray(lung[labels])
 
@@ -139,31 +133,15 @@ def _mostly(labels: Labels, count: int, where: Bools) -> Bools:
 
 def _body_hull(tissue: Bools) -> Bools:
     """Return the convex hull, slice by slice, of the largest piece of tissue."""
-    body = cc3d.largest_k(_eroded(tissue), k=1, connectivity=6) != 0  # tables are thin
-    hull = np.zeros_like(tissue)
-    for body_slice, hull_slice in zip(body, hull, strict=True):
-        rows = np.flatnonzero(body_slice.any(axis=1))
-        if not len(rows):
-            continue
-        first = body_slice[rows].argmax(axis=1)
-        last = body_slice.shape[1] - 1 - body_slice[rows, ::-1].argmax(axis=1)
-        ends = np.concatenate([np.c_[rows, first], np.c_[rows, last]])
-        try:
-            corners = ends[ConvexHull(ends).vertices]
-        except QhullError:  # a single line of tissue
-            continue
-        hull_slice[polygon(*corners.T, hull_slice.shape)] = True
-    return hull
-
-
-def _eroded(mask: Bools, axes: tuple[int, ...] = (0, 1, 2)) -> Bools:
-    """Return a mask without its outermost voxels; faces of the array are no outside."""
-    result = mask.copy()
-    for axis in axes:
-        before, after = np.moveaxis(mask, axis, 0), np.moveaxis(result, axis, 0)
-        after[1:] &= before[:-1]
-        after[:-1] &= before[1:]
-    return result
+    body = cc3d.largest_k(eroded(tissue), k=1, connectivity=6) != 0  # tables are thin
+    rows = body.any(axis=2)
+    n = tissue.shape[2]
+    before, after = body.argmax(axis=2), body[:, :, ::-1].argmax(axis=2)
+    left = [n - upper_hull(n - b, r) for b, r in zip(before, rows, strict=True)]
+    right = [upper_hull(n - a, r) for a, r in zip(after, rows, strict=True)]
+    columns = np.arange(n)
+    inside: Bools = (columns >= np.array(left)[..., None]) & (columns < np.array(right)[..., None])
+    return inside
 
 
 def _filled(lungs: Bools, spacing: Triple) -> Bools:
@@ -180,23 +158,39 @@ def _filled(lungs: Bools, spacing: Triple) -> Bools:
         reach = np.arange(where.min() - m, where.max() + m + 1)
         around.append(np.clip(reach, 0, n - 1))
         inside.append((reach >= 0) & (reach < n))
-    grown = lungs[np.ix_(*around)]
-    closed = grown
-    near = ndimage.distance_transform_edt(~grown, sampling=spacing) <= CLOSING_MM
-    if not near.all():
-        closed = grown | (ndimage.distance_transform_edt(near, sampling=spacing) > CLOSING_MM)
+    padded = lungs[np.ix_(*around)]
+    near = distance(padded, spacing) <= CLOSING_MM
+    closed = padded | (distance(~near, spacing) > CLOSING_MM)
     result = lungs.copy()
     here = np.ix_(*(np.unique(a) for a in around))
-    result[here] = _without_holes(closed[np.ix_(*inside)])
+    result[here] = without_holes(closed[np.ix_(*inside)])
     return result
 
 
-def _without_holes(mask: Bools) -> Bools:
-    """Return a mask joined by all that it encloses."""
-    outside = cc3d.connected_components(~mask, connectivity=6)
-    open_ones = np.zeros(int(outside.max()) + 1, bool)
-    for axis in range(3):
-        for face in (0, -1):
-            open_ones[outside.take(face, axis=axis)] = True
-    open_ones[0] = False
-    return ~open_ones[outside]
+def _drawn(
+    array: npt.NDArray[Any], grid: CoarseGrid, airy: Bools, lungs: Bools, tissue: Bools
+) -> npt.NDArray[np.uint8]:
+    """Return the lungs at full resolution: at their surface each voxel's own HU decides.
+
+    That is in the outermost cells of the lungs, unless tissue was filled in there, and in
+    cells of tissue next to them. Elsewhere what holds for a cell holds for its voxels.
+    """
+    inside = eroded(lungs) | thick_parts(lungs & ~airy)
+    asked = (lungs & ~inside) | (grown(lungs) & ~lungs & tissue)
+    lowest, highest = _limits(array.dtype)
+    darker_than = np.full(lungs.shape, lowest, array.dtype)
+    darker_than[inside] = highest
+    darker_than[asked] = max(AIR_OR_LUNG_HU, lowest)
+    rows, columns = grid.cell_of(1), grid.cell_of(2)
+    mask = np.zeros(array.shape, np.uint8)
+    for plane in np.flatnonzero((lungs | asked).any(axis=(1, 2))):
+        limit = darker_than[plane].take(columns, axis=1).take(rows, axis=0)
+        for z in np.flatnonzero(grid.cell_of(0) == plane):
+            np.less(array[z], limit, out=mask[z].view(np.bool_))
+    return mask
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    if np.issubdtype(dtype, np.integer):
+        return np.iinfo(dtype).min, np.iinfo(dtype).max
+    return -np.inf, np.inf
