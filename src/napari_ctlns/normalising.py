@@ -80,5 +80,6 @@ def fixed_scaling(preparation: Preparation) -> Scaling:
     """Return the scaling of "range" and "divide", which is the same for all scans."""
     low, high = preparation.clip_hu
     if preparation.normalisation == "divide":
-        return Scaling(low, high, 1 / preparation.divisor, 0.0)
+        factor = 1 / preparation.divisor
+        return Scaling(low, high, factor, -preparation.subtrahend * factor)
     return Scaling(low, high, 1 / (high - low), -low / (high - low))

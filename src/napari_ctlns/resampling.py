@@ -167,11 +167,9 @@ def from_prepared(
 
 def _wanted_spacing(geometry: Geometry, preparation: Preparation) -> Triple:
     wanted = preparation.spacing_mm
-    z, y, x = geometry.spacing
-    if isinstance(wanted, tuple):
-        z, y, x = wanted
-    elif wanted != "native":
-        z, y, x = (wanted,) * 3
+    three = wanted if isinstance(wanted, tuple) else (wanted,) * 3
+    own = zip(three, geometry.spacing, strict=True)
+    z, y, x = (mm if mm_wanted == "native" else mm_wanted for mm_wanted, mm in own)
     if preparation.slice_size is not None:
         y, x = (mm / n for mm, n in zip(geometry.size_mm[1:], preparation.slice_size, strict=True))
     return z, y, x

@@ -93,7 +93,7 @@ def _compared(preparation: Preparation, key: str) -> Any:
 
 def _in_words(value: Any) -> str:
     if isinstance(value, tuple):
-        return " x ".join(f"{number:g}" for number in value)
+        return " x ".join(n if isinstance(n, str) else f"{n:g}" for n in value)
     return "left out" if value is None else f"{value}"
 
 

@@ -15,14 +15,15 @@ from napari_ctlns.recipe.sections import (
     Size,
 )
 
+_Spacing = PositiveFloat | Literal["native"]
+
 
 class Preparation(Section):
     """From a scan to the array that a network sees."""
 
-    spacing_mm: (
-        PositiveFloat | tuple[PositiveFloat, PositiveFloat, PositiveFloat] | Literal["native"]
-    ) = 1.0
-    """Millimetres between voxels: one number, three (z, y, x), or "native"."""
+    spacing_mm: PositiveFloat | tuple[_Spacing, _Spacing, _Spacing] | Literal["native"] = 1.0
+    """Millimetres between voxels: one number, three (z, y, x), or "native", the scan's own;
+    that may also stand for one of the three."""
     drop_first_slices: Count = 0
     """Slices left out at the feet's end of the prepared scan, where other organs lie."""
     slice_size: tuple[PositiveInt, PositiveInt] | None = None
@@ -32,8 +33,10 @@ class Preparation(Section):
     smoothing_mm: NotNegative = 0.0
     """Standard deviation of a Gaussian that smooths the scan, millimetres."""
     normalisation: Literal["range", "divide", "standardise"] = "range"
-    """"range" scales the clipped range to 0 to 1, "divide" divides HU by ``divisor``,
-    "standardise" gives each scan mean 0 and standard deviation 1."""
+    """"range" scales the clipped range to 0 to 1, "divide" takes ``subtrahend`` from HU and
+    divides by ``divisor``, "standardise" gives each scan mean 0 and standard deviation 1."""
+    subtrahend: float = 0.0
+    """"divide": what is taken from HU before they are divided."""
     divisor: PositiveFloat = 3071.0
     """"divide": what HU are divided by."""
 
