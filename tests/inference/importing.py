@@ -4,6 +4,7 @@ import numpy as np
 
 from napari_ctlns.events import Finished, Uncontrolled
 from napari_ctlns.inference.engines import TorchEngine
+from napari_ctlns.inference.ensemble import Member
 from napari_ctlns.inference.importing import import_model
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.predict import predict_volume
@@ -32,7 +33,8 @@ def predicted(model, scan, engine=None):
     """Return the probability of a whole scan, and its mask; in torch, unless told otherwise."""
     recipe = read_card(model).recipe
     engine = engine or TorchEngine(model, recipe.window)
-    work = predict_volume(scan, engine, recipe, whole=True)
+    rules = recipe.inference.model_copy(update={"fill_holes": False})
+    work = predict_volume(scan, [Member(engine, recipe, recipe.window)], rules, whole=True)
     while True:
         try:
             next(work)

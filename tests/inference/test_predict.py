@@ -189,7 +189,7 @@ def test_what_reaches_the_lungs_is_kept_whole_and_what_lies_outside_dropped(mode
 
 def test_a_stop_leaves_no_file(tmp_path, model):
     control = ThreadControl()
-    spec = _spec(tmp_path, model)
+    spec = _spec(tmp_path, model, window=(32, 32, 32))
     events = []
     for event in predict(spec, control):
         events.append(event)

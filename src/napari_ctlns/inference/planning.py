@@ -19,6 +19,9 @@ AIR_ONLY_HU = -800
 MOST_VOXELS = 128**3
 """Of a window that is chosen freely: what a network makes of it stays below a gigabyte."""
 
+_LEAST_BLOCK = 8
+"""Voxels; finer ones would cost more to count than they save."""
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -68,15 +71,17 @@ def plan_tiling(
         2 ** n, so that aligned windows agree where they overlap.
     """
     shape: Index = hu.shape
-    steps = recipe.network.steps
     own = window or recipe.window
-    needed = _needed_blocks(hu, recipe, inside)
+    blocks = _block_sides(recipe)
+    needed = _needed_blocks(hu, recipe, inside, blocks)
     if not needed.any():
         return Tiling(_fitting(own, shape, recipe), ())
     overlaps = [round(recipe.inference.overlap * side) for side in answered(own, recipe)]
     axes = [
-        _Line(n, *_extent(needed, axis, steps[axis]), overlaps[axis], steps[axis])
-        for axis, n in enumerate(shape)
+        _Line(n, *_extent(needed, axis, block), overlap, step, block)
+        for axis, (n, block, overlap, step) in enumerate(
+            zip(shape, blocks, overlaps, recipe.network.steps, strict=True)
+        )
     ]
     if window is not None or recipe.network.depends_on_window:
         answer = answered(_fitting(own, shape, recipe), recipe)
@@ -131,13 +136,17 @@ def window_starts(length: int, window: int, overlap: int, step: int = 1) -> list
 
 @dataclass(frozen=True)
 class _Line:
-    """What is needed along one axis of ``length`` voxels: from ``first`` to before ``end``."""
+    """What is needed along one axis of ``length`` voxels: from ``first`` to before ``end``.
+
+    Windows begin at multiples of ``step``; those that are chosen are multiples of ``block``.
+    """
 
     length: int
     first: int
     end: int
     overlap: int
     step: int
+    block: int
 
     def windows(self, side: int) -> _Axis:
         """Return windows of this side."""
@@ -146,20 +155,20 @@ class _Line:
         # one that is larger than what is left of the scan begins earlier, not beyond it
         first = max(min(first, -(-self.length // self.step) * self.step - side), 0)
         starts = first + np.array(window_starts(end - first, side, self.overlap, self.step))
-        blocks = -(-self.length // self.step)
+        blocks = -(-self.length // self.block)
         return _Axis(
             side,
             starts.astype(np.intp),
-            np.minimum(starts // self.step, blocks).astype(np.intp),
-            np.minimum((starts + side) // self.step, blocks).astype(np.intp),
+            np.minimum(starts // self.block, blocks).astype(np.intp),
+            np.minimum(-(-(starts + side) // self.block), blocks).astype(np.intp),
         )
 
     def choices(self, least: int, most: int | None) -> list[_Axis]:
         """Return for each number of windows the slimmest that will do."""
-        whole = -(-(self.end - self.first + self.overlap) // self.step + 1) * self.step
+        whole = (-(-(self.end - self.first + self.overlap) // self.block) + 1) * self.block
         by_count: dict[int, _Axis] = {}
         sides: Iterator[int] = itertools.takewhile(
-            lambda side: side <= (most or max(whole, least)), itertools.count(least, self.step)
+            lambda side: side <= (most or max(whole, least)), itertools.count(least, self.block)
         )
         for side in sides:
             axis = self.windows(side)
@@ -177,30 +186,40 @@ def _fitting(window: Index, shape: Index, recipe: Recipe) -> Index:
     return (window[0] if network.dimensions == 2 else z, y, x)
 
 
-def _needed_blocks(hu: npt.NDArray[np.int16], recipe: Recipe, inside: Bools | None) -> Bools:
-    """Return which blocks of the network's steps need a look: inside, and not mere air."""
-    steps = recipe.network.steps
-    counts = [-(-n // step) for n, step in zip(hu.shape, steps, strict=True)]
+def _block_sides(recipe: Recipe) -> Index:
+    """Return the sides of the blocks of which each is needed or not: the network's steps, or more.
+
+    In two dimensions every slice counts by itself.
+    """
+    z, y, x = (-(-_LEAST_BLOCK // step) * step for step in recipe.network.steps)
+    return (1 if recipe.network.dimensions == 2 else z, y, x)
+
+
+def _needed_blocks(
+    hu: npt.NDArray[np.int16], recipe: Recipe, inside: Bools | None, blocks: Index
+) -> Bools:
+    """Return which blocks need a look: inside, and not mere air."""
+    counts = [-(-n // block) for n, block in zip(hu.shape, blocks, strict=True)]
     needed = np.ones(counts, bool)
     if inside is not None:
-        needed &= _highest(inside, steps)
+        needed &= _highest(inside, blocks)
     if recipe.structure != "lung":
-        needed &= _highest(hu, steps) > AIR_ONLY_HU
+        needed &= _highest(hu, blocks) > AIR_ONLY_HU
     return needed
 
 
-def _highest(array: npt.NDArray[Any], steps: Index) -> npt.NDArray[Any]:
+def _highest(array: npt.NDArray[Any], blocks: Index) -> npt.NDArray[Any]:
     """Return the highest value of each block."""
-    for axis, step in enumerate(steps):
-        if step > 1:
-            array = np.maximum.reduceat(array, np.arange(0, array.shape[axis], step), axis=axis)
+    for axis, block in enumerate(blocks):
+        if block > 1:
+            array = np.maximum.reduceat(array, np.arange(0, array.shape[axis], block), axis=axis)
     return array
 
 
-def _extent(needed: Bools, axis: int, step: int) -> tuple[int, int]:
+def _extent(needed: Bools, axis: int, block: int) -> tuple[int, int]:
     """Return the first voxel that is needed along an axis, and the first that no longer is."""
     there = np.flatnonzero(needed.any(axis=tuple({0, 1, 2} - {axis})))
-    return int(there[0]) * step, int(there[-1] + 1) * step
+    return int(there[0]) * block, int(there[-1] + 1) * block
 
 
 def _cheapest(

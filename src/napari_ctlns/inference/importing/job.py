@@ -129,13 +129,14 @@ def _hint(source: Path) -> str:
 def _base(spec: ImportSpec) -> Recipe:
     """Return what is said of an ONNX file, as the recipe of a network of any window."""
     said = spec.recipe or load_recipe("ct-lns")
-    axes = {} if spec.axes is None else {"axes": spec.axes}
+    known = {} if spec.axes is None else {"axes": spec.axes}
+    network = ImportedNetwork(format="onnx", own_window_only=False, **known)
     recipe = Recipe(
         name=said.name,
         structure=said.structure,
         preparation=said.preparation,
         patches=Patches(size=said.window),
-        network=Network(name="imported", imported=ImportedNetwork(format="onnx", **axes)),
+        network=Network(name="imported", imported=network),
         inference=said.inference,
     )
     return recipe.with_changes(spec.changes)
@@ -172,7 +173,7 @@ def _recipe(found: Found, shapes: Shapes, spec: ImportSpec) -> Recipe:
     }
     imported = ImportedNetwork.model_validate({**found.network.model_dump(), **known})
     recipe = recipe_of(found, imported, spec.changes)
-    check_window(recipe.with_changes({"inference.window": found.window}), recipe.window)
+    check_window(recipe, recipe.inference.window or recipe.window)
     return recipe
 
 
