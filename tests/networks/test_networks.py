@@ -76,6 +76,16 @@ def learn_once(network, image, autocast=False):
     return levels
 
 
+@pytest.mark.parametrize("kind", ["unet", "unet-linear", "attention", "residual", "swin"])
+def test_networks_of_lungs_start_with_the_share_of_lungs(kind):
+    recipe = recipe_of(dimensions=2, **KINDS[kind]).model_copy(update={"structure": "lung"})
+    torch.manual_seed(0)
+    network = build_network(recipe).eval()
+    with torch.no_grad():
+        answer = torch.sigmoid(network(0 * image_for(recipe)))
+    assert 0.15 < float(answer.median()) < 0.5
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_network_starts_sure_of_background_and_learns_also_in_bf16(case):
     recipe = recipe_of(**case)

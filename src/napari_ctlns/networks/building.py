@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from napari_ctlns.networks.cpu_bf16 import guarded
 from napari_ctlns.networks.imported import imported_network
+from napari_ctlns.networks.output import USUAL_SHARE
 from napari_ctlns.networks.unet import UNet
 from napari_ctlns.recipe import Recipe
 
@@ -36,8 +37,9 @@ def build_network(recipe: Recipe) -> nn.Module:
 
 
 def _network(recipe: Recipe) -> nn.Module:
+    share = USUAL_SHARE[recipe.structure]
     if recipe.network.name == "unet":
-        return UNet(recipe.network, recipe.in_channels)
+        return UNet(recipe.network, recipe.in_channels, share)
     # MONAI takes seconds to import, and not everyone needs it
     from napari_ctlns.networks import variants
 
@@ -46,7 +48,7 @@ def _network(recipe: Recipe) -> nn.Module:
         "residual-unet": variants.ResidualUNet,
         "swin-unetr": variants.swin_unetr,
     }[recipe.network.name]
-    return build(recipe.network, recipe.in_channels)
+    return build(recipe.network, recipe.in_channels, share)
 
 
 class MiddleSlice(nn.Module):

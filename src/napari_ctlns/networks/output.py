@@ -5,14 +5,14 @@ from typing import cast
 
 from torch import Tensor, nn
 
-_PRIOR = 0.01
-"""About the share of nodule voxels in training patches."""
+USUAL_SHARE = {"nodule": 0.01, "lung": 0.3}
+"""About the share of voxels of each structure in training patches."""
 
 
-def start_as_background(layer: nn.Module) -> None:
-    """Let an output layer begin sure that a voxel is background, as nearly all are.
+def start_with(layer: nn.Module, share: float) -> None:
+    """Let an output layer begin with the probability that a voxel has before one has looked.
 
     Else the first steps learn only that (Lin et al. 2017, "Focal loss for dense object
     detection").
     """
-    nn.init.constant_(cast(Tensor, layer.bias), math.log(_PRIOR / (1 - _PRIOR)))
+    nn.init.constant_(cast(Tensor, layer.bias), math.log(share / (1 - share)))

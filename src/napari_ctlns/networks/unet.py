@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from napari_ctlns.networks.output import start_as_background
+from napari_ctlns.networks.output import start_with
 from napari_ctlns.recipe import Network
 
 _INTERPOLATION = {2: "bilinear", 3: "trilinear"}
@@ -21,7 +21,7 @@ class UNet(nn.Module):
     for automated segmentation of volumetric medical images").
     """
 
-    def __init__(self, recipe: Network, in_channels: int) -> None:
+    def __init__(self, recipe: Network, in_channels: int, share: float) -> None:
         super().__init__()
         widths = recipe.channels
         self.down = nn.ModuleList(
@@ -32,9 +32,9 @@ class UNet(nn.Module):
         upwards = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.widen = nn.ModuleList(_widening(low, high, recipe) for low, high in upwards)
         self.up = nn.ModuleList(_double_convolution(2 * high, high, recipe) for _, high in upwards)
-        self.head = _head(widths[0], recipe)
+        self.head = _head(widths[0], recipe, share)
         supervised = widths[1:-1] if recipe.deep_supervision else ()
-        self.coarser_heads = nn.ModuleList(_head(width, recipe) for width in supervised)
+        self.coarser_heads = nn.ModuleList(_head(width, recipe, share) for width in supervised)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return logits of the size of ``x``; in training also those of coarser levels."""
@@ -91,7 +91,7 @@ def _widening(low: int, high: int, recipe: Network) -> nn.Module:
     )
 
 
-def _head(width: int, recipe: Network) -> nn.Module:
+def _head(width: int, recipe: Network, share: float) -> nn.Module:
     head = _layer("Conv", recipe)(width, 1, 1)
-    start_as_background(head)
+    start_with(head, share)
     return head

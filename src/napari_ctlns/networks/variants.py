@@ -8,13 +8,13 @@ from monai.networks.nets.dynunet import DynUNet
 from monai.networks.nets.swin_unetr import SwinUNETR
 from torch import Tensor, nn
 
-from napari_ctlns.networks.output import start_as_background
+from napari_ctlns.networks.output import start_with
 from napari_ctlns.recipe import Network
 
 _NORMS = {"batch": ("batch", {}), "instance": ("instance", {"affine": True})}
 
 
-def attention_unet(recipe: Network, in_channels: int) -> nn.Module:
+def attention_unet(recipe: Network, in_channels: int, share: float) -> nn.Module:
     """Return an attention U-Net: gates decide what of a skip goes on upwards.
 
     After Oktay et al. 2018, "Attention U-Net: learning where to look for the pancreas".
@@ -28,7 +28,7 @@ def attention_unet(recipe: Network, in_channels: int) -> nn.Module:
         dropout=recipe.dropout,
     )
     _only_batch_norm(network, recipe.dimensions)
-    start_as_background(network.model[-1].conv)
+    start_with(network.model[-1].conv, share)
     return cast(nn.Module, network)
 
 
@@ -44,7 +44,7 @@ def _only_batch_norm(network: nn.Module, dimensions: int) -> None:
                 setattr(module, name, batch_norm(layer.num_features))
 
 
-def swin_unetr(recipe: Network, in_channels: int) -> nn.Module:
+def swin_unetr(recipe: Network, in_channels: int, share: float) -> nn.Module:
     """Return a Swin UNETR: a transformer of shifted windows down, convolutions up.
 
     After Hatamizadeh et al. 2022, "Swin UNETR: Swin transformers for semantic
@@ -58,7 +58,7 @@ def swin_unetr(recipe: Network, in_channels: int) -> nn.Module:
         drop_rate=recipe.dropout,
         spatial_dims=recipe.dimensions,
     )
-    start_as_background(network.out.conv.conv)
+    start_with(network.out.conv.conv, share)
     return cast(nn.Module, network)
 
 
@@ -70,7 +70,7 @@ class ResidualUNet(nn.Module):
     its coarser levels say in training, and saves every weight under two names.
     """
 
-    def __init__(self, recipe: Network, in_channels: int) -> None:
+    def __init__(self, recipe: Network, in_channels: int, share: float) -> None:
         super().__init__()
         widths = recipe.channels
         norm, dropout = _NORMS[recipe.norm], recipe.dropout or None
@@ -92,7 +92,7 @@ class ResidualUNet(nn.Module):
         )
         self.apply(DynUNet.initialize_weights)
         for head in self.heads:
-            start_as_background(head.get_submodule("conv.conv"))
+            start_with(head.get_submodule("conv.conv"), share)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return logits of the size of ``x``; in training also those of coarser levels."""
