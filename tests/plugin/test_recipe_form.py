@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QApplication, QComboBox, QPushButton, QWidget
 
 from napari_ctlns.errors import RecipeError
 from napari_ctlns.plugin.views.recipe_form import FEW, RecipeForm
-from napari_ctlns.recipe import Recipe, builtin_recipes, load_recipe
+from napari_ctlns.recipe import ImportedNetwork, Network, Recipe, builtin_recipes, load_recipe
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def unfolded(form: RecipeForm) -> RecipeForm:
 
 
 def keys_of(recipe: Recipe) -> set[str]:
-    values = recipe.model_dump(exclude={"search"})
+    values = recipe.model_dump(exclude={"search": True, "network": {"imported"}})
     return {
         f"{section}.{name}" if isinstance(value, dict) else section
         for section, value in values.items()
@@ -207,3 +207,15 @@ def test_the_wheel_scrolls_and_changes_nothing(form: RecipeForm, qtbot: QtBot) -
     )
     QApplication.sendEvent(epochs, turn)
     assert form.recipe().optimisation.epochs == 100
+
+
+def test_an_imported_model_can_be_shown_but_not_chosen(whole: RecipeForm) -> None:
+    network = Network(name="imported", imported=ImportedNetwork(format="onnx"))
+    model = load_recipe("ct-lns").model_copy(update={"network": network})
+    whole.show_recipe(model)
+    assert whole.recipe() == model
+    whole.show_recipe(load_recipe("ct-lns"))
+    native = whole.field("network.name").native
+    assert isinstance(native, QComboBox)
+    native.setCurrentText("imported")
+    assert "import-model" in whole.problem

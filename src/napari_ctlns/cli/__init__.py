@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from napari_ctlns import __version__
 from napari_ctlns.cli import (
+    importing_command,
     learning_commands,
     making_commands,
     scan_commands,
@@ -52,6 +53,7 @@ for _commands in (
     making_commands,
     scan_commands,
     learning_commands,
+    importing_command,
     tuning_command,
     window_command,
 ):

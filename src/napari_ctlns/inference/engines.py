@@ -4,7 +4,6 @@ import hashlib
 import math
 import os
 import shutil
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,9 @@ import numpy.typing as npt
 from napari_ctlns.atomic import atomic_path
 from napari_ctlns.errors import ModelError, OutputError
 from napari_ctlns.inference.cache import cache_folder, keep_newest
-from napari_ctlns.inference.model import load_network, model_hash, read_card
+from napari_ctlns.inference.model import is_onnx, load_network, model_hash, read_card, read_onnx
+from napari_ctlns.inference.onnx_network import network_of_onnx
+from napari_ctlns.inference.openvino import import_openvino
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import Device
 
@@ -81,7 +82,9 @@ def prepare_engine(
     if device in ("cuda", "mps") and device not in _available_devices():
         raise ModelError(f"there is no {device} device here; use auto or cpu")
     notes: list[str] = []
-    *preferred, (_, surest) = _backends(device)
+    if is_onnx(recipe) and device != "cpu" and _available_devices() != {"cpu"}:
+        notes.append("an ONNX model runs in OpenVINO on the CPU, not on the GPU")
+    *preferred, (_, surest) = _backends(device, is_onnx(recipe))
     for name, backend in preferred:
         try:
             engine = _tried(backend(folder, window), window)
@@ -118,16 +121,25 @@ def check_window(recipe: Recipe, window: Window) -> None:
             f"{recipe.in_channels} slices at once"
         )
     if window != recipe.window and network.depends_on_window:
-        part = "attention" if network.name == "swin-unetr" else f"{network.norm} norm"
         raise ModelError(
             f"this model only works at its own window {recipe.window}, because its "
-            f"{part} depends on it; leave the window out"
+            f"{_what_depends(recipe)} on it; leave the window out"
         )
 
 
-def _backends(device: Device) -> list[tuple[str, Backend]]:
+def _what_depends(recipe: Recipe) -> str:
+    if recipe.network.imported is not None:
+        return "answer depends"
+    if recipe.network.name == "swin-unetr":
+        return "attention depends"
+    return f"{recipe.network.norm} norm depends"
+
+
+def _backends(device: Device, onnx: bool) -> list[tuple[str, Backend]]:
     """Return what to try for a device, the last one being sure to work."""
     cpu: list[tuple[str, Backend]] = [("OpenVINO", OpenVinoEngine), ("torch cpu", TorchEngine)]
+    if onnx:
+        return cpu[:1]
     if device == "cpu":
         return cpu
     if device != "auto":
@@ -234,19 +246,6 @@ class OpenVinoEngine:
         )
 
 
-def import_openvino() -> Any:
-    """Import OpenVINO without its telemetry: nothing here phones home.
-
-    A module that is None in ``sys.modules`` cannot be imported; OpenVINO then
-    takes its own stub for it.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import openvino
-    return openvino
-
-
 def _has_bf16(core: Any) -> bool:
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
@@ -269,12 +268,15 @@ def _converted(core: Any, model: Path) -> Any:
 
 
 def _convert(model: Path) -> Any:
-    """Convert the torch network with its sigmoid."""
+    """Convert the network with its sigmoid; an ONNX one has what it needs."""
+    recipe = read_card(model).recipe
+    if recipe.network.imported is not None and is_onnx(recipe):
+        return network_of_onnx(read_onnx(model), recipe.network.imported)
     import torch
 
     openvino = import_openvino()
     network = torch.nn.Sequential(load_network(model), torch.nn.Sigmoid()).eval()
-    traced, declared = _shapes(read_card(model).recipe)
+    traced, declared = _shapes(recipe)
     with warnings.catch_warnings():  # about tracing; no branch depends on the voxels
         warnings.simplefilter("ignore")
         return openvino.convert_model(

@@ -1,6 +1,7 @@
 """A model on disk: a folder with ``weights.safetensors`` and ``model.json``.
 
-Neither file can run code when it is loaded. The card is read without torch.
+An imported ONNX model has ``network.onnx`` instead of weights. None of these files can run
+code when it is loaded. The card is read without torch.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,11 +24,12 @@ from napari_ctlns.findings import now
 from napari_ctlns.recipe import Recipe
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 FORMAT_VERSION = 1
 CARD = "model.json"
 WEIGHTS = "weights.safetensors"
+ONNX = "network.onnx"
 
 
 def current_versions() -> dict[str, str]:
@@ -115,14 +117,35 @@ def save_model(folder: str | os.PathLike[str], network: "nn.Module", card: Model
     """
     from safetensors.torch import save
 
+    weights = {k: v.detach().cpu().contiguous() for k, v in _weights_once(network).items()}
+    with _new_model(folder, card) as temporary:
+        # not its own file writing: it does not tell a full disk by an OSError
+        (temporary / WEIGHTS).write_bytes(save(weights))
+
+
+def save_onnx(folder: str | os.PathLike[str], content: bytes, card: ModelCard) -> None:
+    """Write a model whose network is an ONNX file, as `save_model` does.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds something that is not a model.
+    """
+    with _new_model(folder, card) as temporary:
+        (temporary / ONNX).write_bytes(content)
+
+
+def must_be_free(folder: str | os.PathLike[str]) -> None:
+    """Refuse a place for a model where something else is.
+
+    Raises
+    ------
+    OutputError
+        If there is a file, or a folder that holds anything but a model.
+    """
     target = Path(folder)
     if target.exists() and not _may_be_replaced(target):
         raise OutputError(f"{target} is not a model; choose a new or empty folder")
-    weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    with _swapped_in(target) as temporary:
-        # not its own file writing: it does not tell a full disk by an OSError
-        (temporary / WEIGHTS).write_bytes(save(weights))
-        (temporary / CARD).write_text(card.model_dump_json(indent=2) + "\n", "utf-8")
 
 
 def load_network(folder: str | os.PathLike[str]) -> "nn.Module":
@@ -132,7 +155,8 @@ def load_network(folder: str | os.PathLike[str]) -> "nn.Module":
     ------
     ModelError
         If the folder is not a model, or its weights are missing, damaged, or not
-        those of the network that its recipe describes.
+        those of the network that its recipe describes; or it is an ONNX model, which
+        torch does not run.
     """
     import torch
     from safetensors import SafetensorError
@@ -141,22 +165,46 @@ def load_network(folder: str | os.PathLike[str]) -> "nn.Module":
     from napari_ctlns.networks import build_network
 
     card = read_card(folder)
+    network = build_network(card.recipe)
     try:
         weights = load(_read(Path(folder), WEIGHTS))
     except SafetensorError as error:
         raise ModelError(
             f"{WEIGHTS} of {folder} is damaged ({error}); copy the model anew"
         ) from error
-    network = build_network(card.recipe)
     try:
-        network.load_state_dict(weights)
+        fill_network(network, weights)
     except RuntimeError as error:
         raise ModelError(
-            f"the weights in {folder} do not fit its recipe; train the model again"
+            f"the weights in {folder} do not fit its recipe; make the model again"
         ) from error
     if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
         raise ModelError(f"the weights in {folder} are not finite; train the model again")
     return network.eval()
+
+
+def fill_network(network: "nn.Module", weights: "Mapping[str, Tensor]") -> None:
+    """Give a network all its weights; those of two names may be there under one alone.
+
+    Raises
+    ------
+    RuntimeError
+        If they are not those of the network.
+    """
+    wanted = network.state_dict(keep_vars=True)
+    there = {id(wanted[name]) for name in weights if name in wanted}
+    missing = [name for name, weight in wanted.items() if id(weight) not in there]
+    unknown = [name for name in weights if name not in wanted]
+    if missing or unknown:
+        raise RuntimeError(f"missing {missing[:1]}, unknown {unknown[:1]}")
+    network.load_state_dict(weights, strict=False)
+
+
+def _weights_once(network: "nn.Module") -> "dict[str, Tensor]":
+    """Return weights by name, each once: some networks know the same ones by two names."""
+    named = network.state_dict(keep_vars=True).items()
+    first = {id(weight): name for name, weight in reversed(named)}
+    return {name: weight for name, weight in named if first[id(weight)] == name}
 
 
 def model_hash(folder: str | os.PathLike[str]) -> str:
@@ -167,10 +215,27 @@ def model_hash(folder: str | os.PathLike[str]) -> str:
     ModelError
         If the folder is not a model, or has no weights.
     """
-    card = read_card(folder)
-    digest = hashlib.sha256(card.recipe.model_dump_json().encode())
-    digest.update(_read(Path(folder), WEIGHTS))
+    recipe = read_card(folder).recipe
+    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    digest.update(_read(Path(folder), ONNX if is_onnx(recipe) else WEIGHTS))
     return digest.hexdigest()[:16]
+
+
+def is_onnx(recipe: Recipe) -> bool:
+    """Whether a model's network is an ONNX file."""
+    imported = recipe.network.imported
+    return imported is not None and imported.format == "onnx"
+
+
+def read_onnx(folder: str | os.PathLike[str]) -> bytes:
+    """Return the network of an ONNX model.
+
+    Raises
+    ------
+    ModelError
+        If it is missing or cannot be read.
+    """
+    return _read(Path(folder), ONNX)
 
 
 def _previous(folder: Path) -> Path:
@@ -194,6 +259,15 @@ def _read(folder: Path, name: str) -> bytes:
 
 def _may_be_replaced(folder: Path) -> bool:
     return folder.is_dir() and ((folder / CARD).is_file() or not any(folder.iterdir()))
+
+
+@contextlib.contextmanager
+def _new_model(folder: str | os.PathLike[str], card: ModelCard) -> Iterator[Path]:
+    """Give a folder to put a model's network in; add its card and put it in place."""
+    must_be_free(folder)
+    with _swapped_in(Path(folder)) as temporary:
+        yield temporary
+        (temporary / CARD).write_text(card.model_dump_json(indent=2) + "\n", "utf-8")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from napari_ctlns.events import Control, Event
 from napari_ctlns.specs import (
     EstimateSpec,
     EvaluateSpec,
+    ImportSpec,
     PatchesSpec,
     PredictSpec,
     PrepareSpec,
@@ -39,6 +40,7 @@ JOBS: Mapping[str, JobKind] = {
     "prepare": JobKind("napari_ctlns.dataset", "prepare", PrepareSpec),
     "train": JobKind("napari_ctlns.learning", "train", TrainSpec),
     "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
+    "import-model": JobKind("napari_ctlns.inference.importing", "import_model", ImportSpec),
     "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
     "patches": JobKind("napari_ctlns.learning.patch_sheet", "patches", PatchesSpec),
     "tune": JobKind("napari_ctlns.tuning", "tune", TuneSpec),

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from napari_ctlns.events import Control, Event, Finished, Started
 from napari_ctlns.learning.device import Arithmetic, choose_arithmetic
 from napari_ctlns.learning.free_memory import free_bytes
+from napari_ctlns.learning.starting import must_be_trainable
 from napari_ctlns.networks import build_network
 from napari_ctlns.recipe import Optimisation, Recipe, Size
 from napari_ctlns.specs import Device, EstimateSpec
@@ -68,8 +69,10 @@ def memory_need(recipe: Recipe, device: Device) -> MemoryNeed:
     Raises
     ------
     RunError
-        If there is no such device, or it cannot do the recipe's precision.
+        If there is no such device, it cannot do the recipe's precision, or the recipe is
+        that of an imported model.
     """
+    must_be_trainable(recipe)
     arithmetic = choose_arithmetic(device, recipe.optimisation.precision)
     with torch.random.fork_rng(devices=[]):
         network = build_network(recipe)

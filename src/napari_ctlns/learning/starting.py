@@ -9,6 +9,7 @@ from napari_ctlns.learning.device import Arithmetic, choose_arithmetic
 from napari_ctlns.learning.distributed import Group
 from napari_ctlns.learning.resuming import Standing, State, resumed
 from napari_ctlns.learning.run_folder import earlier_spec, last_checkpoint, must_be_new
+from napari_ctlns.recipe import Recipe
 from napari_ctlns.specs import TrainSpec
 
 
@@ -27,6 +28,7 @@ def opened(
     CtlnsError
         As `train` says of bad input.
     """
+    must_be_trainable(spec.recipe)
     optimisation = spec.recipe.optimisation
     if optimisation.batch_size % group.size:
         raise RunError(
@@ -35,6 +37,21 @@ def opened(
         )
     arithmetic = choose_arithmetic(spec.device, optimisation.precision, group)
     return training_data(spec, group), arithmetic, _weights(spec)
+
+
+def must_be_trainable(recipe: Recipe) -> None:
+    """Refuse the recipe of a model that was trained elsewhere.
+
+    Raises
+    ------
+    RunError
+        If it is one.
+    """
+    if recipe.network.imported is not None:
+        raise RunError(
+            f"{recipe.name} was imported and cannot be trained here; train with a recipe of "
+            "ours, such as ct-lns"
+        )
 
 
 def beginning(spec: TrainSpec, data: TrainingData) -> tuple[Standing, State | None]:

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from napari_ctlns.networks.cpu_bf16 import guarded
+from napari_ctlns.networks.imported import imported_network
 from napari_ctlns.networks.unet import UNet
 from napari_ctlns.recipe import Recipe
 
@@ -22,7 +23,14 @@ def build_network(recipe: Recipe) -> nn.Module:
         logits of the same size; in 2 dimensions z is `Recipe.in_channels`, and the logits
         (N, 1, 1, y, x) are those of the middle slice. In training, with deep supervision,
         the logits are a list: the finest, then each coarser level at its own resolution.
+
+    Raises
+    ------
+    ModelError
+        If it is an imported one that cannot be built here.
     """
+    if recipe.network.imported is not None:
+        return imported_network(recipe.network)
     network = guarded(_network(recipe))
     return MiddleSlice(network) if recipe.network.dimensions == 2 else network
 

@@ -150,11 +150,12 @@ def describe_model(card: ModelCard) -> str:
     window = _TIMES.join(map(str, recipe.window))
     spacing = recipe.preparation.spacing_mm
     if isinstance(spacing, tuple):
-        voxels = _TIMES.join(f"{s:g}" for s in spacing) + " mm"
+        voxels = _TIMES.join(s if isinstance(s, str) else f"{s:g}" for s in spacing) + " mm"
     else:
         voxels = "the scan's own size" if spacing == "native" else f"{spacing:g} mm"
+    made = "imported" if recipe.network.name == "imported" else "trained"
     lines = [
-        f"{recipe.name}, trained {card.created.astimezone():%Y-%m-%d %H:%M}",
+        f"{recipe.name}, {made} {card.created.astimezone():%Y-%m-%d %H:%M}",
         f"Window {window} voxels of {voxels}",
     ]
     if metrics := _metrics(card.metrics):

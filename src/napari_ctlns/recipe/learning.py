@@ -1,9 +1,11 @@
 """The network, and how it learns."""
 
+from math import lcm
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from napari_ctlns.recipe.imported import ImportedNetwork
 from napari_ctlns.recipe.sections import (
     Count,
     Fraction,
@@ -20,8 +22,8 @@ _SWIN_MULTIPLE = 12
 class Network(Section):
     """The network."""
 
-    name: Literal["unet", "attention-unet", "residual-unet", "swin-unetr"] = "unet"
-    """Which network."""
+    name: Literal["unet", "attention-unet", "residual-unet", "swin-unetr", "imported"] = "unet"
+    """Which network; "imported" is what `ctlns import-model` writes, and cannot be trained."""
     dimensions: Literal[2, 3] = 3
     """Dimensions of its convolutions."""
     channels: tuple[PositiveInt, ...] = Field((16, 32, 64, 128), min_length=1)
@@ -35,9 +37,19 @@ class Network(Section):
     """"unet": upwards by transposed convolutions, or by (bi- or tri-)linear interpolation."""
     deep_supervision: bool = False
     """"unet", "residual-unet": whether coarser levels are judged in training too."""
+    imported: ImportedNetwork | None = None
+    """"imported": what network it is; the other keys but ``dimensions`` say nothing then."""
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if (self.name == "imported") != (self.imported is not None):
+            raise ValueError('name "imported" is for models that `ctlns import-model` made')
+        return self
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
+        if self.name == "imported":
+            return self
         levels = len(self.channels)
         if self.name == "swin-unetr":
             if levels != 1 or self.channels[0] % _SWIN_MULTIPLE:
@@ -55,16 +67,22 @@ class Network(Section):
     @property
     def step(self) -> int:
         """What each side of a patch or window must be a multiple of: it is halved that often."""
+        if self.imported is not None:
+            return lcm(*self.imported.multiples)
         return _SWIN_STEP if self.name == "swin-unetr" else int(2 ** (len(self.channels) - 1))
 
     @property
     def steps(self) -> tuple[int, int, int]:
         """The same along (z, y, x): a network of 2 dimensions does not halve z."""
+        if self.imported is not None:
+            return self.imported.multiples
         return (self.step if self.dimensions == 3 else 1, self.step, self.step)
 
     @property
     def depends_on_window(self) -> bool:
         """Whether the answer depends on the size of the window."""
+        if self.imported is not None:
+            return self.imported.own_window_only
         return self.norm != "batch" or self.name == "swin-unetr"
 
 

@@ -37,8 +37,8 @@ _NAMES = {
 }
 _WHOLE = "Recipe"
 """Where values stand that belong to no section."""
-_NOT_SHOWN = {"search"}
-"""For `ctlns tune`, not for one training."""
+_NOT_SHOWN = {"search", "imported"}
+"""For `ctlns tune`, and for models that were trained elsewhere: not for one training."""
 
 
 class RecipeForm(QWidget):
