@@ -19,8 +19,8 @@ from napari_ctlns.phantom import PhantomSpec, write_cohort
 SOURCE = Path(napari_ctlns.__file__).parents[1]
 COMMANDS = {
     *("demo", "phantom", "info", "convert", "mask", "lungs", "prepare", "train", "watch"),
-    "control",
-    *("tune", "evaluate", "predict", "measure", "compare", "recipes", "open"),
+    *("control", "tune", "evaluate", "predict", "measure", "compare", "recipes", "open"),
+    "import-model",
 }
 HEAVY = ("torch", "monai", "openvino", "napari", "qtpy", "matplotlib")
 
