@@ -208,40 +208,6 @@ class ImportSpec(_Spec):
     changes: dict[str, Any] = Field(default_factory=dict)
 
 
-class ImportSpec(_Spec):
-    """Make a model folder of a model that was trained elsewhere.
-
-    Attributes
-    ----------
-    source
-        An nnU-Net v2 folder, a MONAI bundle, or an ONNX file.
-    out
-        The model folder; several folds become folders in it.
-    label
-        What masks shall show, by its name or the number of its channel; None: the only one.
-    fold
-        Of nnU-Net: which one, "0" or "all"; None: all that are there.
-    axes
-        Towards which side of the patient each axis of its arrays runs; None: as it says
-        itself, else as those of DICOM.
-    activation
-        What makes its answer a probability; None: as it says itself.
-    recipe
-        Of an ONNX file: how scans are prepared, and the window; None: ``ct-lns``.
-    changes
-        What is otherwise in the model's recipe, by dotted key.
-    """
-
-    source: Path
-    out: Path
-    label: str | None = None
-    fold: str | None = None
-    axes: Axes | None = None
-    activation: Activation | None = None
-    recipe: Recipe | None = None
-    changes: dict[str, Any] = Field(default_factory=dict)
-
-
 class EvaluateSpec(_Spec):
     """Compare a model's masks with the true ones of a dataset's split."""
 
