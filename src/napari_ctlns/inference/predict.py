@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +25,11 @@ from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.recipe import Recipe
 from napari_ctlns.resampling import from_prepared, prepared_hu
-from napari_ctlns.specs import PredictSpec
+from napari_ctlns.specs import Device, PredictSpec
 from napari_ctlns.volume import Volume
+
+EngineSource = Callable[[Path, Index | None, Device], Engine]
+"""`prepare_engine`, or what remembers the engines that it made."""
 
 LUNG_MARGIN_MM = 5
 """How far beyond the lungs nodules are looked for: those on the pleura lie there."""
@@ -62,8 +65,15 @@ class Prediction:
     seconds: Seconds = field(default_factory=Seconds)
 
 
-def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
+def predict(
+    spec: PredictSpec, control: Control, engine_for: EngineSource = prepare_engine
+) -> Iterator[Event]:
     """Find the nodules of one scan, or its lungs, and write mask, probability and table.
+
+    Parameters
+    ----------
+    engine_for
+        Where the engine comes from.
 
     Yields
     ------
@@ -87,7 +97,7 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
     for warning in scan.source.warnings:
         yield Log(message=warning, level="warning")
     with seconds.measure("load"):
-        engine = prepare_engine(spec.model, spec.window, spec.device)
+        engine = engine_for(spec.model, spec.window, spec.device)
     for note in engine.notes:
         yield Log(message=note, level="warning")
     yield Log(message=f"runs on {engine.name}")
