@@ -19,7 +19,7 @@ from napari_ctlns.phantom import PhantomSpec, write_cohort
 SOURCE = Path(napari_ctlns.__file__).parents[1]
 COMMANDS = {
     *("demo", "phantom", "info", "convert", "mask", "prepare", "train", "watch", "control"),
-    *("tune", "evaluate", "predict", "measure", "compare", "recipes", "open"),
+    *("tune", "evaluate", "predict", "measure", "compare", "recipes", "open", "cohort"),
 }
 HEAVY = ("torch", "monai", "openvino", "napari", "qtpy", "matplotlib")
 
