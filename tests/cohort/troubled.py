@@ -20,10 +20,10 @@ def measure(mask, scan):
     name = scan.scan_id.partition("-")[0]
     if name == "fatal" or (name == "once" and not (TROUBLE / scan.scan_id).exists()):
         (TROUBLE / scan.scan_id).touch()
-        time.sleep(0.1)
+        time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
     if name == "slow":
-        time.sleep(1.5)
+        time.sleep(0.7)
     return measuring.untroubled(mask, scan)
 
 
