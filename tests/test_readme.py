@@ -29,7 +29,12 @@ def tour() -> list[list[str]]:
 
 
 def commands() -> dict[str, Any]:
-    return dict(typer.main.get_command(app).commands)
+    """The commands by name, and those of a group by both names."""
+    found = {}
+    for name, command in typer.main.get_command(app).commands.items():
+        below = getattr(command, "commands", None)
+        found |= {f"{name} {n}": c for n, c in below.items()} if below else {name: command}
+    return found
 
 
 def flags(command: Any) -> set[str]:
@@ -47,7 +52,9 @@ def documented() -> dict[str, set[str]]:
     usages = "".join(shell_blocks(page)).replace("\n   ", " ").splitlines()
     found: dict[str, set[str]] = {}
     for line in usages:  # examples follow the usage of a command
-        found.setdefault(line.split()[1], set()).update(re.findall(r"--[a-z-]+", line))
+        _, name, word, *_ = line.split()
+        name = f"{name} {word}" if f"{name} {word}" in commands() else name
+        found.setdefault(name, set()).update(re.findall(r"--[a-z-]+", line))
     return found
 
 

@@ -50,6 +50,12 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         _remove(temporary)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed left half-written in a folder, not below it."""
+    for path in folder.glob(f".{'[0-9a-f]' * 8}.tmp.*"):
+        _remove(path)
+
+
 def write_text(target: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` (UTF-8, line ends as given) to ``target``, atomically."""
     with atomic_path(target) as temporary:

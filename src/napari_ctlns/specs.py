@@ -64,15 +64,11 @@ SplitRule = Annotated[SplitByFraction | SplitByCount | SplitByFolds, Field(discr
 """How patients are divided by the recipe's seed and their ids."""
 
 
-class PrepareSpec(_Spec):
-    """Make a dataset from scans and their annotations or masks.
+class PrepareOptions(_Spec):
+    """How scans and their annotations or masks become a dataset.
 
     Attributes
     ----------
-    source
-        A folder that is searched for scans, or one scan.
-    out
-        The dataset folder to make, or to add to.
     annotations, masks, lidc_xml
         At most one of them: a CSV like LUNA16's, a folder of masks matched by series
         UID or file stem, or XML files of LIDC-IDRI. None of them: as LUNA16 or the
@@ -97,8 +93,6 @@ class PrepareSpec(_Spec):
         Refuse a scan that would otherwise be mended with a warning.
     """
 
-    source: Path
-    out: Path
     recipe: Recipe
     annotations: Path | None = None
     masks: Path | None = None
@@ -113,6 +107,21 @@ class PrepareSpec(_Spec):
     strict: bool = False
 
 
+class PrepareSpec(PrepareOptions):
+    """Make a dataset from scans and their annotations or masks.
+
+    Attributes
+    ----------
+    source
+        A folder that is searched for scans, or one scan.
+    out
+        The dataset folder to make, or to add to.
+    """
+
+    source: Path
+    out: Path
+
+
 class TrainSpec(_Spec):
     """Train a model on a dataset, writing a run folder."""
 
@@ -124,20 +133,13 @@ class TrainSpec(_Spec):
     device: Device = "auto"
 
 
-class PredictSpec(_Spec):
-    """Find the nodules of one scan with a model, or with several together.
+class PredictOptions(_Spec):
+    """How models look at a scan, whichever it is.
 
     Attributes
     ----------
     more_models
         Their probabilities and that of ``model`` are averaged.
-    mask
-        Where the mask goes, on the scan's own grid; its format by extension.
-    probability, table
-        Where the probability and the nodule table go, if wanted.
-    uncertainty
-        Where it goes how far the models, or the answers to mirror images, disagree:
-        the standard deviation of their probabilities.
     threshold, seed_threshold, min_diameter_mm, split_touching
         None: what the recipe of ``model`` says.
     mirrored
@@ -149,13 +151,8 @@ class PredictSpec(_Spec):
         Look at the whole scan, not only where the lungs are.
     """
 
-    scan: Path
     model: Path
     more_models: tuple[Path, ...] = ()
-    mask: Path
-    probability: Path | None = None
-    uncertainty: Path | None = None
-    table: Path | None = None
     threshold: Fraction | None = None
     seed_threshold: Fraction | None = None
     min_diameter_mm: Annotated[float, Field(ge=0)] | None = None
@@ -164,8 +161,29 @@ class PredictSpec(_Spec):
     window: tuple[int, int, int] | None = None
     whole: bool = False
     device: Device = "auto"
-    series: str | None = None
     strict: bool = False
+
+
+class PredictSpec(PredictOptions):
+    """Find the nodules of one scan with a model, or with several together.
+
+    Attributes
+    ----------
+    mask
+        Where the mask goes, on the scan's own grid; its format by extension.
+    probability, table
+        Where the probability and the nodule table go, if wanted.
+    uncertainty
+        Where it goes how far the models, or the answers to mirror images, disagree:
+        the standard deviation of their probabilities.
+    """
+
+    scan: Path
+    mask: Path
+    probability: Path | None = None
+    uncertainty: Path | None = None
+    table: Path | None = None
+    series: str | None = None
 
     @model_validator(mode="after")
     def _disagreeing(self) -> Self:
@@ -256,3 +274,55 @@ class TuneSpec(_Spec):
     workers: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     device: Device = "auto"
+
+
+class PrepareMany(PrepareOptions):
+    """Prepare each scan of a cohort into one dataset."""
+
+    job: Literal["prepare"] = "prepare"
+
+
+class PredictMany(PredictOptions):
+    """Find the nodules of each scan; ``probability``: keep what the model thought, too."""
+
+    job: Literal["predict"] = "predict"
+    probability: bool = False
+
+
+class MeasureMany(_Spec):
+    """Measure the nodules of each scan in the masks of a folder, matched by name or series."""
+
+    job: Literal["measure"] = "measure"
+    masks: Path
+    strict: bool = False
+
+
+class CohortSpec(_Spec):
+    """Do one thing with many scans, on Dask.
+
+    Attributes
+    ----------
+    scans
+        Scan files, folders that are searched for scans, and patterns (``*``, ``?``, ``**``).
+    out
+        The folder of the results and their manifest; one that is there goes on.
+    work
+        What to do with each scan.
+    scheduler
+        Address of a Dask scheduler that runs already, whose workers see the same paths;
+        None: workers of this machine.
+    workers
+        Processes of this machine; None: as many as its cores and memory allow.
+    """
+
+    scans: Annotated[tuple[str, ...], Field(min_length=1)]
+    out: Path
+    work: Annotated[PrepareMany | PredictMany | MeasureMany, Field(discriminator="job")]
+    scheduler: str | None = None
+    workers: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.scheduler is not None and self.workers is not None:
+            raise ValueError("--workers are of this machine; leave them out with --scheduler")
+        return self

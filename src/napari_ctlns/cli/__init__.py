@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from napari_ctlns import __version__
 from napari_ctlns.cli import (
+    cohort_command,
     importing_command,
     learning_commands,
     making_commands,
@@ -55,6 +56,7 @@ for _commands in (
     learning_commands,
     importing_command,
     tuning_command,
+    cohort_command,
     window_command,
 ):
     _commands.add_to(app)
@@ -71,8 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for bad input and 1 for a bug, after one line on standard error; 130
-        after Ctrl-C. With ``CTLNS_DEBUG=1`` the traceback comes before that line.
+        0; 2 for bad input and 1 for a bug, after one line on standard error; 3 if some
+        scans of a cohort failed; 130 after Ctrl-C. With ``CTLNS_DEBUG=1`` the traceback
+        comes before that line.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console may lack characters

@@ -23,7 +23,18 @@ from napari_ctlns.cli.options import (
     recipe_of,
     run_job,
 )
-from napari_ctlns.cli.splitting import SPLIT_FORMS, split_fields
+from napari_ctlns.cli.prepare_options import (
+    ANNOTATIONS,
+    LIDC_SHARE,
+    LIDC_XML,
+    MASKS,
+    PATIENTS,
+    SKIP_BAD_ROWS,
+    SPLITS,
+    STRUCTURE,
+    absolute,
+    prepare_options,
+)
 from napari_ctlns.errors import CtlnsError, OutputError, RunError
 from napari_ctlns.jobs.registry import JOBS, start_job
 from napari_ctlns.recipe import Recipe, load_recipe
@@ -54,49 +65,27 @@ def prepare(
     ],
     out: Annotated[Path, typer.Option(help="The dataset to make, or to add to.")],
     recipe: RECIPE = "ct-lns",
-    annotations: Annotated[Path | None, typer.Option(help="A CSV like LUNA16's.")] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Masks named like their scans, DICOM SEG or RTSTRUCT."),
-    ] = None,
-    structure: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="A structure wanted of the masks; repeatable."),
-    ] = None,
-    lidc_xml: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The readers' contours of LIDC-IDRI.")
-    ] = None,
-    lidc_share: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Share of readers who must agree.")
-    ] = 0.5,
-    splits: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|RULE",
-            help="Which patients are for what, a file or: " + ", ".join(SPLIT_FORMS),
-        ),
-    ] = None,
-    patients: Annotated[Path | None, typer.Option(help="CSV: scan_id, patient_id.")] = None,
-    skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave out annotations that make no sense.")
-    ] = False,
+    annotations: ANNOTATIONS = None,
+    masks: MASKS = None,
+    structure: STRUCTURE = None,
+    lidc_xml: LIDC_XML = None,
+    lidc_share: LIDC_SHARE = 0.5,
+    splits: SPLITS = None,
+    patients: PATIENTS = None,
+    skip_bad_rows: SKIP_BAD_ROWS = False,
     changes: CHANGES = None,
     strict: STRICT = False,
 ) -> None:
     """Make a dataset of scans and what marks their nodules."""
+    options = prepare_options(
+        annotations, masks, structure, lidc_xml, lidc_share, splits, patients, skip_bad_rows
+    )
     spec = PrepareSpec(
         source=source.absolute(),
         out=out.absolute(),
         recipe=recipe_of(recipe, changes),
-        annotations=_absolute(annotations),
-        masks=_absolute(masks),
-        structures=tuple(structure or ()),
-        lidc_xml=_absolute(lidc_xml),
-        lidc_share=lidc_share,
-        **split_fields(splits),
-        patients=_absolute(patients),
-        skip_bad_rows=skip_bad_rows,
         strict=strict,
+        **options,
     )
     run_job(lambda control: start_job(JOBS["prepare"], spec, control))
 
@@ -138,7 +127,7 @@ def train(
         dataset=dataset.absolute(),
         out=out.absolute(),
         recipe=changed_recipe(chosen, changes, flags),
-        start_from=_absolute(start_from),
+        start_from=absolute(start_from),
         resume=resume,
         device=device.value,
     )
@@ -184,7 +173,7 @@ def evaluate(
         model=model.absolute(),
         dataset=dataset.absolute(),
         split=split.value,
-        out=_absolute(out),
+        out=absolute(out),
         device=device.value,
     )
     result = run_job(lambda control: start_job(JOBS["evaluate"], spec, control))
@@ -244,9 +233,9 @@ def predict(
         model=model[0].absolute(),
         more_models=tuple(folder.absolute() for folder in model[1:]),
         mask=_mask_path(out, scan),
-        probability=_absolute(probability),
-        uncertainty=_absolute(uncertainty),
-        table=_absolute(table),
+        probability=absolute(probability),
+        uncertainty=absolute(uncertainty),
+        table=absolute(table),
         threshold=threshold,
         seed_threshold=seed_threshold,
         min_diameter_mm=min_diameter,
@@ -283,10 +272,6 @@ def _recipe_to_train(name: str | None, run: Path | None, start_from: Path | None
 
         return read_card(start_from).recipe
     return load_recipe("ct-lns")
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.absolute()
 
 
 def add_to(app: typer.Typer) -> None:

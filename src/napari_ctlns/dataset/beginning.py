@@ -13,7 +13,7 @@ from napari_ctlns.dataset.folder import (
     open_dataset,
     read_scan_folder,
 )
-from napari_ctlns.dataset.layouts import look_into, subset_of
+from napari_ctlns.dataset.layouts import Source, look_into, subset_of
 from napari_ctlns.dataset.mask_folder import MaskFolder
 from napari_ctlns.dataset.patients import Patients
 from napari_ctlns.dataset.readers_contours import ReadersContours
@@ -23,6 +23,9 @@ from napari_ctlns.dataset.truths import AnnotatedTruth, Truth
 from napari_ctlns.errors import DatasetError
 from napari_ctlns.formats import ScanFile
 from napari_ctlns.specs import PrepareSpec, Split
+
+COHORT_MANIFEST = "manifest.csv"
+"""Where a cohort says what became of each scan."""
 
 
 @dataclass
@@ -49,8 +52,13 @@ class Work:
     new: int = 0
 
 
-def begin(spec: PrepareSpec) -> Work:
+def begin(spec: PrepareSpec, source: Source | None = None) -> Work:
     """Find scans, what marks their nodules, and what was prepared before.
+
+    Parameters
+    ----------
+    source
+        The scans, where they were found already; None: what lies at ``spec.source``.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def begin(spec: PrepareSpec) -> Work:
         If what is asked for cannot be done; nothing is written yet.
     """
     card = _card(spec)
-    source = look_into(spec)
+    source = source or look_into(spec)
     truth = _truth(source.spec, source.scans)
     patients = Patients(spec.patients, source.scans)
     there = (spec.out / name for name in _folders(spec.out))
@@ -104,7 +112,7 @@ def _places(
 
 def _card(spec: PrepareSpec) -> DatasetCard:
     preparation = spec.recipe.preparation
-    if not spec.out.exists() or not any(spec.out.iterdir()):
+    if not spec.out.exists() or not any(map(_counts, spec.out.iterdir())):
         return DatasetCard(preparation=preparation)
     if not (spec.out / DATASET_CARD).is_file() and not _folders(spec.out):
         raise DatasetError(f"{spec.out} holds something else; choose a new or empty folder")
@@ -116,6 +124,11 @@ def _card(spec: PrepareSpec) -> DatasetCard:
             f"{spec.out} was prepared otherwise: {differs}; choose another folder for this recipe"
         )
     return card.model_copy(update={"preparation": preparation})
+
+
+def _counts(path: Path) -> bool:
+    """Whether something in a folder may be another's: not what a cohort keeps beside scans."""
+    return path.name != COHORT_MANIFEST and not path.name.startswith(".")
 
 
 def _folders(out: Path) -> list[str]:

@@ -177,15 +177,20 @@ class PreparedScan:
         """
         return self._mapped(self.card.ct)
 
-    def mask(self) -> npt.NDArray[Any]:
-        """Return the current mask, uint8 or uint16 (z, y, x), memory-mapped and read-only.
+    def mask(self, revision: str | None = None) -> npt.NDArray[Any]:
+        """Return a mask, uint8 or uint16 (z, y, x), memory-mapped and read-only.
+
+        Parameters
+        ----------
+        revision
+            The name of one of the scan's; None: the current one.
 
         Raises
         ------
         DatasetError
             If the file is missing or damaged.
         """
-        return self._mapped(f"masks/{self.card.mask}.npy")
+        return self._mapped(f"masks/{revision or self.card.mask}.npy")
 
     def statistics(self, preparation: Preparation) -> HuStatistics:
         """Return mean and deviation of the clipped HU: those kept on disk, else measured once.

@@ -23,6 +23,7 @@ MASK_FOLDERS = ("masks", "mask", "labels", "labelstr", "labelsts")
 """Folders of such a name hold no scans, even below a folder of scans."""
 LUNG_MASKS = "seg-lungs"
 """So do folders whose names begin like this."""
+ASK_FOR_MARKS = "give --annotations CSV, --masks DIR or --lidc-xml DIR"
 _SUBSET = re.compile(r"subset(\d+)", re.IGNORECASE)
 
 
@@ -59,18 +60,13 @@ def look_into(spec: PrepareSpec) -> Source:
         If there are no scans, or what marks the nodules is given twice, or is
         neither given nor known from the layout.
     """
-    given = [path for path in (spec.annotations, spec.masks, spec.lidc_xml) if path is not None]
-    if len(given) > 1:
-        raise DatasetError(
-            "what marks the nodules is given twice; "
-            "choose one of --annotations, --masks and --lidc-xml"
-        )
+    given = marks_given(spec)
     labels = spec.source / "labelsTr"
     lies_so = (spec.source / "imagesTr").is_dir() and labels.is_dir()
     meant = spec.masks is not None and spec.masks.resolve() == labels.resolve()
     if lies_so and (meant or not given):
         return _decathlon(spec, labels)
-    scans, unused = _scans(spec)
+    scans, unused = scans_at(spec.source, spec.masks)
     if given:
         return Source(spec, scans, unused)
     annotations = _annotations_beside_subsets(spec.source, scans)
@@ -82,33 +78,52 @@ def look_into(spec: PrepareSpec) -> Source:
     )
 
 
-def subset_of(path: Path) -> int | None:
-    """Return the number of the subset folder that a scan lies in; None if in none."""
-    found = (_SUBSET.fullmatch(part) for part in reversed(path.parts))
-    return next((int(match[1]) for match in found if match), None)
+def marks_given(spec: PrepareSpec) -> list[Path]:
+    """Return what marks the nodules, if that is given.
+
+    Raises
+    ------
+    DatasetError
+        If it is given twice.
+    """
+    given = [path for path in (spec.annotations, spec.masks, spec.lidc_xml) if path is not None]
+    if len(given) > 1:
+        raise DatasetError(
+            "what marks the nodules is given twice; "
+            "choose one of --annotations, --masks and --lidc-xml"
+        )
+    return given
 
 
-def _decathlon(spec: PrepareSpec, labels: Path) -> Source:
-    scans, unused = _scans(spec.model_copy(update={"source": spec.source / "imagesTr"}))
-    test = spec.source / "imagesTs"
-    without = find_scans(test) if test.is_dir() else []
-    why = "scans of imagesTs have no masks"
-    remarks = () if spec.masks else (f"a folder like the Decathlon's, with the masks in {labels}",)
-    return Source(
-        spec.model_copy(update={"masks": labels}),
-        scans,
-        (*unused, *(Unmatched(what=str(file.path), why=why) for file in without)),
-        remarks,
-    )
+def scans_at(
+    source: Path, masks: Path | None = None
+) -> tuple[tuple[ScanFile, ...], tuple[Unmatched, ...]]:
+    """Return the scans of a folder, or of one file, without what names or folders call masks.
 
+    Parameters
+    ----------
+    source
+        Searched with all below it.
+    masks
+        Where masks lie, if that is known; it may be below ``source``.
 
-def _scans(spec: PrepareSpec) -> tuple[tuple[ScanFile, ...], tuple[Unmatched, ...]]:
-    source = spec.source
+    Returns
+    -------
+    tuple
+        At least one scan; and those that cannot be used, and why.
+
+    Raises
+    ------
+    ScanError
+        If there is no such folder or file.
+    DatasetError
+        If there are no scans.
+    """
     found = find_scans(source)
     stems = frozenset(file_stem(file.path) for file in found if file.path.is_file())
     scans, unused = [], []
     for file in found:
-        if source.is_dir() and _holds_mask(file.path, source, spec.masks, stems):
+        if source.is_dir() and _holds_mask(file.path, source, masks, stems):
             continue
         case, channel = case_and_channel(file.path)
         if channel:
@@ -119,6 +134,26 @@ def _scans(spec: PrepareSpec) -> tuple[tuple[ScanFile, ...], tuple[Unmatched, ..
     if not scans:
         raise DatasetError(f"no scans at {source}; give a folder of .mhd, .nii.gz or DICOM")
     return tuple(scans), tuple(unused)
+
+
+def subset_of(path: Path) -> int | None:
+    """Return the number of the subset folder that a scan lies in; None if in none."""
+    found = (_SUBSET.fullmatch(part) for part in reversed(path.parts))
+    return next((int(match[1]) for match in found if match), None)
+
+
+def _decathlon(spec: PrepareSpec, labels: Path) -> Source:
+    scans, unused = scans_at(spec.source / "imagesTr", spec.masks)
+    test = spec.source / "imagesTs"
+    without = find_scans(test) if test.is_dir() else []
+    why = "scans of imagesTs have no masks"
+    remarks = () if spec.masks else (f"a folder like the Decathlon's, with the masks in {labels}",)
+    return Source(
+        spec.model_copy(update={"masks": labels}),
+        scans,
+        (*unused, *(Unmatched(what=str(file.path), why=why) for file in without)),
+        remarks,
+    )
 
 
 def _holds_mask(path: Path, source: Path, masks: Path | None, stems: frozenset[str]) -> bool:
@@ -146,7 +181,6 @@ def _annotations_beside_subsets(source: Path, scans: Sequence[ScanFile]) -> Path
     found = [place / name for place in places for name in names if (place / name).is_file()]
     if len(found) == 1:
         return found[0]
-    ask = "give --annotations CSV, --masks DIR or --lidc-xml DIR"
     if found:
-        raise DatasetError(f"which marks the nodules, {found[0]} or {found[1]}? {ask}")
-    raise DatasetError(f"what marks the nodules? {ask}")
+        raise DatasetError(f"which marks the nodules, {found[0]} or {found[1]}? {ASK_FOR_MARKS}")
+    raise DatasetError(f"what marks the nodules? {ASK_FOR_MARKS}")

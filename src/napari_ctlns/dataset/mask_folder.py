@@ -123,6 +123,10 @@ class MaskFolder:
         """Say that a scan has no mask."""
         return "" if file in self._found else f"no mask of this scan in {self._folder}"
 
+    def first(self, file: ScanFile) -> Path:
+        """Return the file of the mask that counts, of a scan that has one."""
+        return self._found[file][0].path
+
     def signature(self, file: ScanFile) -> str:
         """Return name, size and time of the scan's masks, and the structures wanted."""
         masks = [(mask.reader, file_signature(mask.path)) for mask in self._found[file]]

@@ -1,7 +1,5 @@
 """The job that turns scans and their annotations or masks into a dataset."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -9,32 +7,30 @@ from napari_ctlns.dataset.beginning import Work, begin
 from napari_ctlns.dataset.folder import (
     DATASET_CARD,
     PreparedScan,
-    ScanCard,
-    SourceNote,
     Unmatched,
     write_card,
 )
-from napari_ctlns.dataset.layouts import subset_of
-from napari_ctlns.dataset.match import file_signature
-from napari_ctlns.dataset.revisions import add_scan, folder_name, replace_scan
+from napari_ctlns.dataset.keeping import (
+    keep,
+    known_scan,
+    left_out,
+    noted,
+    opening,
+    refuse_twin,
+    remarked,
+)
+from napari_ctlns.dataset.one_scan import make_scan, wanted_scan
 from napari_ctlns.dataset.split import (
     split_by_rule,
     split_by_share,
     split_by_subset,
     split_from_file,
 )
-from napari_ctlns.dataset.truths import TrueMasks
 from napari_ctlns.dataset.unmatched import summary, warnings
-from napari_ctlns.errors import CtlnsError, DatasetError, OutputError, ScanError
+from napari_ctlns.errors import CtlnsError, DatasetError, OutputError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
-from napari_ctlns.formats import ScanFile, read_scan
-from napari_ctlns.normalising import hu_statistics
-from napari_ctlns.resampling import prepared_hu
+from napari_ctlns.formats import ScanFile
 from napari_ctlns.specs import PrepareSpec, Split
-from napari_ctlns.volume import Volume
-
-AIR_BELOW_HU = -200
-"""A chest CT has voxels below this; a mask, or a picture of something else, has none."""
 
 
 def prepare(spec: PrepareSpec, control: Control) -> Iterator[Event]:
@@ -60,9 +56,7 @@ def prepare(spec: PrepareSpec, control: Control) -> Iterator[Event]:
     """
     work = begin(spec)
     yield Started(title=f"Prepare {spec.source.name}")
-    for remark in work.remarks:
-        yield Log(message=remark)
-    yield from warnings(work.unmatched)
+    yield from opening(work)
     stopped = False
     for done, file in enumerate(work.files):
         yield Progress(done=done, total=len(work.files), unit="scan")
@@ -73,6 +67,17 @@ def prepare(spec: PrepareSpec, control: Control) -> Iterator[Event]:
         yield from _take(work, file)
     else:
         yield Progress(done=len(work.files), total=len(work.files), unit="scan")
+    yield from finish(work, stopped)
+
+
+def finish(work: Work, stopped: bool) -> Iterator[Event]:
+    """Divide the patients and write ``dataset.json``.
+
+    Raises
+    ------
+    DatasetError
+        If no scan could be prepared.
+    """
     _leave_out_failed(work)
     if not work.scans and not stopped:
         raise DatasetError(f"no scan could be prepared; the last: {work.unmatched[-1].why}")
@@ -91,13 +96,8 @@ def _take(work: Work, file: ScanFile) -> Iterator[Event]:
             raise
         problems = (str(error),)
         work.failed.append(file)
-    left_out = [Unmatched(what=str(file.path), why=problem) for problem in problems]
-    work.unmatched += left_out
-    yield from warnings(left_out)
-    for remark in remarks:
-        if remark not in work.said:
-            yield Log(message=f"{file.path}: {remark}", level="warning")
-            work.said.add(remark)
+    yield from left_out(work, file, problems)
+    yield from remarked(work, file, remarks)
 
 
 def _prepare_one(work: Work, file: ScanFile) -> tuple[Sequence[str], Sequence[str]]:
@@ -105,59 +105,14 @@ def _prepare_one(work: Work, file: ScanFile) -> tuple[Sequence[str], Sequence[st
 
     Returns what could not be used, and what else is to be remarked.
     """
-    patient = work.patients.of(file)
-    parts = [file_signature(file.path), work.truth.signature(file), patient]
-    signature = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-    for scan in work.scans.values():
-        note = scan.card.source
-        if (note.path, note.series, note.signature) == (file.path, file.series, signature):
-            work.seen[scan.scan_id] = file.path
-            return scan.card.problems, ()
-    volume = read_scan(file.path, series=file.series, strict=work.spec.strict)
-    if volume.array.min() >= AIR_BELOW_HU:
-        raise ScanError(f"no voxel is below {AIR_BELOW_HU} HU; this is no chest CT")
-    if volume.scan_id in work.seen:
-        raise DatasetError(f"{work.seen[volume.scan_id]} has the same id {volume.scan_id}")
-    hu, grid = prepared_hu(volume, work.card.preparation)
-    prepared = Volume(hu, grid, "ct", volume.scan_id, volume.patient_id, volume.source)
-    true = work.truth.of(file, volume, prepared)
-    if work.spec.strict and (refused := (*true.problems, *true.remarks)):
-        raise DatasetError(f"refused, being strict: {file.path}: {refused[0]}")
-    note = SourceNote(
-        path=file.path,
-        series=file.series,
-        format=volume.source.format,
-        signature=signature,
-        warnings=volume.source.warnings,
-    )
-    _write(work, note, patient, prepared, true)
-    return true.problems, true.remarks
-
-
-def _write(work: Work, note: SourceNote, patient: str, prepared: Volume, true: TrueMasks) -> None:
-    scan_id = prepared.scan_id
-    preparation = work.card.preparation
-    standardise = preparation.normalisation == "standardise"
-    card = ScanCard(
-        scan_id=scan_id,
-        patient_id=patient or prepared.patient_id or scan_id,
-        source=note,
-        geometry=prepared.geometry,
-        fold=subset_of(note.path),
-        annotations=true.annotations,
-        ratings=true.ratings,
-        problems=true.problems,
-        statistics=hu_statistics(preparation, prepared.array) if standardise else None,
-    )
-    old = work.scans.get(scan_id)
-    if old is None:
-        taken = [scan.folder.name for scan in work.scans.values()]
-        folder = work.spec.out / folder_name(scan_id, taken)
-        work.scans[scan_id] = add_scan(folder, card, prepared.array, true.masks)
-    else:
-        work.scans[scan_id] = replace_scan(old, card, prepared.array, true.masks)
-    work.seen[scan_id] = note.path
-    work.new += 1
+    wanted = wanted_scan(file, work.patients, work.truth)
+    if scan := known_scan(work, wanted):
+        noted(work, scan)
+        return scan.card.problems, ()
+    refuse_twin(work, file)
+    made = make_scan(wanted, work.truth, work.card.preparation, work.spec.strict)
+    keep(work, made.card, made.hu, made.true.masks)
+    return made.true.problems, made.true.remarks
 
 
 def _leave_out_failed(work: Work) -> None:

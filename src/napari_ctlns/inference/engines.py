@@ -243,8 +243,15 @@ class OpenVinoEngine:
             {
                 "INFERENCE_PRECISION_HINT": "bf16" if self._half else "f32",
                 "PERFORMANCE_HINT": "LATENCY",
+                **_threads(),
             },
         )
+
+
+def _threads() -> dict[str, int]:
+    """Return how many threads were asked for in the environment, as torch obeys it too."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return {"INFERENCE_NUM_THREADS": int(asked)} if asked.isdecimal() and int(asked) else {}
 
 
 def _has_bf16(core: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, 
 from napari_ctlns.formats import read_scan, write_volume
 from napari_ctlns.formats.images import EXTENSIONS, extension
 from napari_ctlns.formats.seg import SEG_EXTENSION, Structure, series_plane
-from napari_ctlns.inference.engines import Engine, prepare_engine
+from napari_ctlns.inference.engines import Engine, Window, prepare_engine
 from napari_ctlns.inference.ensemble import (
     Agreement,
     Member,
@@ -33,10 +33,12 @@ from napari_ctlns.masks.near_lungs import near_lungs
 from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.recipe import Inference, Recipe
 from napari_ctlns.resampling import from_prepared, prepared_hu
-from napari_ctlns.specs import PredictSpec
+from napari_ctlns.specs import Device, PredictSpec
 from napari_ctlns.volume import Volume
 
 Answer = npt.NDArray[np.float16] | None
+EngineSource = Callable[[Path, Window | None, Device], Engine]
+"""`prepare_engine`, or what remembers the engines that it made."""
 
 LUNG_MARGIN_MM = 5
 """How far beyond the lungs nodules are looked for: those on the pleura lie there."""
@@ -75,8 +77,15 @@ class Prediction:
     seconds: Seconds = field(default_factory=Seconds)
 
 
-def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
+def predict(
+    spec: PredictSpec, control: Control, engine_for: EngineSource = prepare_engine
+) -> Iterator[Event]:
     """Find the nodules of one scan, or its lungs, and write mask, probability and table.
+
+    Parameters
+    ----------
+    engine_for
+        Where the engine comes from.
 
     Yields
     ------
@@ -106,7 +115,7 @@ def predict(spec: PredictSpec, control: Control) -> Iterator[Event]:
         yield Log(message=warning, level="warning")
     with seconds.measure("load"):
         members = [
-            Member(prepare_engine(model, spec.window, spec.device), recipe, spec.window)
+            Member(engine_for(model, spec.window, spec.device), recipe, spec.window)
             for model, recipe in zip(models, recipes, strict=True)
         ]
     for note in dict.fromkeys(note for member in members for note in member.engine.notes):

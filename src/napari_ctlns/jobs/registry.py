@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from napari_ctlns.events import Control, Event
 from napari_ctlns.specs import (
+    CohortSpec,
     EstimateSpec,
     EvaluateSpec,
     ImportSpec,
@@ -44,6 +45,7 @@ JOBS: Mapping[str, JobKind] = {
     "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
     "patches": JobKind("napari_ctlns.learning.patch_sheet", "patches", PatchesSpec),
     "tune": JobKind("napari_ctlns.tuning", "tune", TuneSpec),
+    "cohort": JobKind("napari_ctlns.cohort", "cohort", CohortSpec),
     "estimate": JobKind("napari_ctlns.learning.memory", "estimate", EstimateSpec),
 }
 
