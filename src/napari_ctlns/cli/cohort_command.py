@@ -14,6 +14,17 @@ from napari_ctlns.cli.options import (
     recipe_of,
     run_job,
 )
+from napari_ctlns.cli.predict_options import (
+    MIN_DIAMETER,
+    MODELS,
+    SEED_THRESHOLD,
+    SPLIT_TOUCHING,
+    THRESHOLD,
+    TTA,
+    WHOLE,
+    WINDOW,
+    which_models,
+)
 from napari_ctlns.cli.prepare_options import (
     ANNOTATIONS,
     LIDC_SHARE,
@@ -25,7 +36,6 @@ from napari_ctlns.cli.prepare_options import (
     STRUCTURE,
     prepare_options,
 )
-from napari_ctlns.errors import ModelError
 from napari_ctlns.jobs.registry import JOBS, start_job
 from napari_ctlns.specs import CohortSpec, MeasureMany, PredictMany, PrepareMany
 
@@ -75,35 +85,32 @@ def prepare(
 @cohort.command()
 def predict(
     scans: SCANS,
-    model: Annotated[list[Path], typer.Option(help="A model folder.")],
+    model: MODELS,
     out: Annotated[Path, typer.Option(help="The folder for masks, tables and the manifest.")],
     probability: Annotated[
         bool, typer.Option("--probability", help="Also write the probabilities.")
     ] = False,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Probability of a nodule's voxels.")
-    ] = None,
-    min_diameter: Annotated[
-        float | None, typer.Option(min=0, metavar="MM", help="Drop what is smaller.")
-    ] = None,
-    window: Annotated[
-        tuple[int, int, int] | None,
-        typer.Option(metavar="Z Y X", help="Voxels the network sees at once."),
-    ] = None,
-    whole: Annotated[bool, typer.Option("--whole", help="Look outside the lungs too.")] = False,
+    threshold: THRESHOLD = None,
+    seed_threshold: SEED_THRESHOLD = None,
+    min_diameter: MIN_DIAMETER = None,
+    split_touching: SPLIT_TOUCHING = None,
+    tta: TTA = False,
+    window: WINDOW = None,
+    whole: WHOLE = False,
     device: DEVICE = DeviceName.auto,
     strict: STRICT = False,
     scheduler: SCHEDULER = None,
     workers: WORKERS = None,
 ) -> None:
     """Find the nodules of many scans, or their lungs."""
-    if len(model) > 1:
-        raise ModelError("several models are not supported yet; give --model once")
     work = PredictMany(
-        model=model[0].absolute(),
+        **which_models(model),
         probability=probability,
         threshold=threshold,
+        seed_threshold=seed_threshold,
         min_diameter_mm=min_diameter,
+        split_touching=split_touching,
+        mirrored=tta,
         window=window,
         whole=whole,
         device=device.value,

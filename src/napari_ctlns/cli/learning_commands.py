@@ -23,6 +23,17 @@ from napari_ctlns.cli.options import (
     recipe_of,
     run_job,
 )
+from napari_ctlns.cli.predict_options import (
+    MIN_DIAMETER,
+    MODELS,
+    SEED_THRESHOLD,
+    SPLIT_TOUCHING,
+    THRESHOLD,
+    TTA,
+    WHOLE,
+    WINDOW,
+    which_models,
+)
 from napari_ctlns.cli.prepare_options import (
     ANNOTATIONS,
     LIDC_SHARE,
@@ -187,9 +198,7 @@ def evaluate(
 
 def predict(
     scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A readable file or DICOM folder.")],
-    model: Annotated[
-        list[Path], typer.Option(help="A model folder; given again, models are averaged.")
-    ],
+    model: MODELS,
     out: Annotated[
         str,
         typer.Option(
@@ -202,25 +211,13 @@ def predict(
         Path | None, typer.Option(help="Also write how far models or mirror images disagree.")
     ] = None,
     table: Annotated[Path | None, typer.Option(help="Also write the nodule table.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Probability of a nodule's voxels.")
-    ] = None,
-    seed_threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Probability to be reached somewhere.")
-    ] = None,
-    min_diameter: Annotated[
-        float | None, typer.Option(min=0, metavar="MM", help="Drop what is smaller.")
-    ] = None,
-    split_touching: Annotated[
-        bool | None,
-        typer.Option("--split-touching/--no-split-touching", help="Cut nodules at their necks."),
-    ] = None,
-    tta: Annotated[bool, typer.Option("--tta", help="Look at mirror images too.")] = False,
-    window: Annotated[
-        tuple[int, int, int] | None,
-        typer.Option(metavar="Z Y X", help="Voxels the network sees at once."),
-    ] = None,
-    whole: Annotated[bool, typer.Option("--whole", help="Look outside the lungs too.")] = False,
+    threshold: THRESHOLD = None,
+    seed_threshold: SEED_THRESHOLD = None,
+    min_diameter: MIN_DIAMETER = None,
+    split_touching: SPLIT_TOUCHING = None,
+    tta: TTA = False,
+    window: WINDOW = None,
+    whole: WHOLE = False,
     device: DEVICE = DeviceName.auto,
     series: SERIES = None,
     strict: STRICT = False,
@@ -230,8 +227,7 @@ def predict(
         raise OutputError("no uncertainty of one answer; give --model again, or --tta")
     spec = PredictSpec(
         scan=scan.absolute(),
-        model=model[0].absolute(),
-        more_models=tuple(folder.absolute() for folder in model[1:]),
+        **which_models(model),
         mask=_mask_path(out, scan),
         probability=absolute(probability),
         uncertainty=absolute(uncertainty),

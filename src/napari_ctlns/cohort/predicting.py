@@ -12,14 +12,15 @@ from napari_ctlns.cohort.results import fingerprint, results_there, table_of_all
 from napari_ctlns.cohort.tasks import Answer, Do, Outcome, Todo
 from napari_ctlns.events import Control, Event, Finished, Log
 from napari_ctlns.formats import ScanFile
+from napari_ctlns.inference.ensemble import shared_structure
 from napari_ctlns.inference.model import model_hash, read_card
 from napari_ctlns.specs import CohortSpec, PredictMany, PredictOptions, PredictSpec
 
 TABLE_END = "_nodules.csv"
 _MASK_END = "_pred.nii.gz"
 _PROBABILITY_END = "_probability.nii.gz"
-_HOW = {"model", "device"}
-"""Options that say who computes; the model counts by what is in it."""
+_HOW = {"model", "more_models", "device"}
+"""Options that say who computes; models count by what is in them."""
 
 
 class Predicting:
@@ -27,9 +28,10 @@ class Predicting:
 
     def __init__(self, spec: CohortSpec, work: PredictMany, manifest: Manifest) -> None:
         self._out = spec.out
-        read_card(work.model)
+        models = (work.model, *work.more_models)
+        shared_structure([read_card(model).recipe for model in models])
         options = work.model_dump(mode="json", exclude=_HOW)
-        same_options(spec.out, {**options, "model": model_hash(work.model)})
+        same_options(spec.out, {**options, "models": [model_hash(model) for model in models]})
         ours = {
             spec.out / name
             for scan_id in manifest.names().values()
