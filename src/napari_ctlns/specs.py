@@ -138,7 +138,7 @@ class PredictSpec(_Spec):
     uncertainty
         Where it goes how far the models, or the answers to mirror images, disagree:
         the standard deviation of their probabilities.
-    threshold, seed_threshold, min_diameter_mm, split_touching
+    threshold, seed_threshold, min_diameter_mm, fill_holes, split_touching
         None: what the recipe of ``model`` says.
     mirrored
         Look at mirror images too and average (test-time augmentation).
@@ -159,6 +159,7 @@ class PredictSpec(_Spec):
     threshold: Fraction | None = None
     seed_threshold: Fraction | None = None
     min_diameter_mm: Annotated[float, Field(ge=0)] | None = None
+    fill_holes: bool | None = None
     split_touching: bool | None = None
     mirrored: bool = False
     window: tuple[int, int, int] | None = None
