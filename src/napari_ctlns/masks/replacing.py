@@ -119,8 +119,7 @@ def changed_voxels(
     """
     # what comes first wins: later objects before earlier ones, and all before what gives way
     old = (part for label, part in there.items() if label not in kept)
-    pieces = [(label, part) for label, part in reversed(wanted.nodules.items())]
-    pieces += [(0, part) for part in old]
+    pieces = [*reversed(tuple(wanted.nodules.items())), *((0, part) for part in old)]
     places = [_flat(part, labels.shape) for _, part in pieces]
     values = [np.full(len(at), k, labels.dtype) for (k, _), at in zip(pieces, places, strict=True)]
     flat, first = np.unique(np.concatenate([*places, _NOWHERE]), return_index=True)
