@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_ctlns.findings import Annotation, Finding, Findings, new_uid
+from napari_ctlns.findings import Annotation, Finding, Findings, Opinion, new_uid
 
 
 @pytest.fixture
@@ -135,3 +135,31 @@ def test_following_any_masks_loses_no_finding(masks):
         assert before <= {f.uid for f in findings.items}
         assert sum(f.label is not None for f in findings.items) == len(labels)
     assert findings.follow(mask) == findings
+
+
+def test_what_is_thought_of_nodules_survives_json():
+    findings = Findings().follow_labels((1, 2), "model")
+    findings = findings.judged({1: Opinion(0.8, "vessel"), 5: Opinion(0.1)})
+    again = Findings.model_validate_json(findings.model_dump_json())
+    assert again == findings
+    assert [(f.probability, f.lookalike) for f in again.items] == [(0.8, "vessel"), (None, "")]
+    with pytest.raises(ValueError, match="lookalike"):
+        findings.change(findings.items[0].uid, lookalike="rib")
+
+
+def test_undone_labels_come_back_and_what_a_person_said_stays():
+    then = Findings().follow_labels((1, 2), "model").judged({1: Opinion(0.9, "vessel")})
+    first, second = then.items
+    now = then.follow_labels((1, 3, 4), "model").judged({1: Opinion(0.5)})
+    now = now.change(first.uid, status="accepted")
+    judged = now.of_label(4)
+    now = now.change(judged.uid, note="look again", status="rejected")
+    again = now.put_back(then)
+    assert again.labels == {1, 2}
+    assert again.of_label(2) == second
+    assert again.of_label(1).status == "accepted"
+    assert (again.of_label(1).probability, again.of_label(1).lookalike) == (0.9, "vessel")
+    assert [f.uid for f in again.items if f.label is None] == [judged.uid]
+    redone = again.put_back(now)
+    assert redone.labels == {1, 3, 4}
+    assert {f.uid for f in redone.items} == {f.uid for f in now.items}

@@ -6,7 +6,7 @@ it has now.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Status = Literal["new", "accepted", "rejected", "edited"]
 NoduleType = Literal["unknown", "solid", "part-solid", "ground-glass"]
 Origin = Literal["annotation", "click", "model", "hand"]
+Lookalike = Literal["", "vessel", "lung wall"]
+"""What something resembles by its shape that may be no nodule; "" for nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,22 @@ class Annotation:
     def centre(self) -> tuple[float, float, float]:
         """The centre, LPS millimetres (x, y, z)."""
         return (self.x_mm, self.y_mm, self.z_mm)
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What is thought of a nodule that a model drew.
+
+    Attributes
+    ----------
+    probability
+        The mean of the model's probability over it.
+    lookalike
+        What it resembles by its shape.
+    """
+
+    probability: float | None = None
+    lookalike: Lookalike = ""
 
 
 def new_uid() -> str:
@@ -59,6 +77,8 @@ class Finding(BaseModel):
         Findings it was split from or merged of; the history of its identity.
     probability
         The mean of the model's probability over it, as it was when a model found it.
+    lookalike
+        What it resembled by its shape when a model found it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +94,7 @@ class Finding(BaseModel):
     edited: bool = False
     parents: tuple[str, ...] = ()
     probability: float | None = None
+    lookalike: Lookalike = ""
 
 
 class Findings(BaseModel):
@@ -177,5 +198,38 @@ class Findings(BaseModel):
         fresh = [Finding(label=label, origin=origin) for label in sorted(present - self.labels)]
         return self._with((*kept, *fresh))
 
+    def judged(self, opinions: Mapping[int, Opinion]) -> "Findings":
+        """Remember what is thought of the nodules that have these labels."""
+        return self._with(
+            f
+            if f.label is None or (opinion := opinions.get(f.label)) is None
+            else f.model_copy(
+                update={"probability": opinion.probability, "lookalike": opinion.lookalike}
+            )
+            for f in self.items
+        )
+
+    def put_back(self, then: "Findings") -> "Findings":
+        """Go with voxels that are again as they were at ``then``, by undo or redo.
+
+        Labels and what is thought of nodules become those of then; what a person said
+        since stays. Of what came since only that is kept which a person touched.
+        """
+        now = {f.uid: f for f in self.items}
+        kept = [_as_then(now.get(f.uid, f), f) for f in then.items]
+        known = {f.uid for f in then.items}
+        since = [f for f in self.items if f.uid not in known and _touched(f)]
+        return self._with((*kept, *(f.model_copy(update={"label": None}) for f in since)))
+
     def _with(self, items: Iterable[Finding]) -> "Findings":
         return Findings(scan_id=self.scan_id, items=tuple(items))
+
+
+def _as_then(now: Finding, then: Finding) -> Finding:
+    same = ("label", "probability", "lookalike")
+    return now.model_copy(update={name: getattr(then, name) for name in same})
+
+
+def _touched(finding: Finding) -> bool:
+    """Whether a person made, judged or corrected a finding."""
+    return finding.origin != "model" or finding.edited or finding.status != "new"

@@ -140,7 +140,7 @@ class PredictOptions(_Spec):
     ----------
     more_models
         Their probabilities and that of ``model`` are averaged.
-    threshold, seed_threshold, min_diameter_mm, split_touching
+    threshold, seed_threshold, min_diameter_mm, fill_holes, split_touching
         None: what the recipe of ``model`` says.
     mirrored
         Look at mirror images too and average (test-time augmentation).
@@ -156,6 +156,7 @@ class PredictOptions(_Spec):
     threshold: Fraction | None = None
     seed_threshold: Fraction | None = None
     min_diameter_mm: Annotated[float, Field(ge=0)] | None = None
+    fill_holes: bool | None = None
     split_touching: bool | None = None
     mirrored: bool = False
     window: tuple[int, int, int] | None = None

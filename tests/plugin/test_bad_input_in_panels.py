@@ -366,13 +366,13 @@ def test_a_folder_that_is_no_model(
 ) -> None:
     predict_panel._session.add_scan(good_scan())
     hand.chooses(folder / name)
-    hand.clicks(predict_panel.browse)
+    hand.clicks(predict_panel.models.first.browse)
     assert words in seen(predict_panel.facts)
     assert predict_panel.facts.isVisible()
     assert "#d55e00" in predict_panel.facts.styleSheet()
     assert not predict_panel.job_bar.button.isEnabled()
     hand.chooses(folder / "models" / "weightless")
-    hand.clicks(predict_panel.browse)
+    hand.clicks(predict_panel.models.first.browse)
     assert seen(predict_panel.facts).startswith("ct-lns, trained")
     assert predict_panel.facts.styleSheet() == ""
     assert predict_panel.job_bar.button.isEnabled()

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from napari_ctlns.errors import CtlnsError, MaskError, OutputError
 from napari_ctlns.events import Event, Finished, ThreadControl
-from napari_ctlns.findings import Findings
+from napari_ctlns.findings import Findings, Opinion
 from napari_ctlns.measurement import COLUMNS, measure
 from napari_ctlns.plugin import measuring, saving
 from napari_ctlns.plugin.session import Session
@@ -111,7 +111,9 @@ def test_a_session_marks_what_was_edited_between_two_tables(
     from napari_ctlns.plugin.layers import findings_of
 
     model_session.add_scan(volume)
-    layer = model_session.add_mask(mask, "mask", "model", {1: 0.9, 2: 0.8})
+    findings = Findings().follow_labels((1, 2), "model")
+    findings = findings.judged({1: Opinion(0.9), 2: Opinion(0.8)})
+    layer = model_session.add_mask(mask, "mask", findings)
     model_session.keep_table(layer, measure(mask, volume))
     layer.data_setitem(tuple(np.array([i]) for i in (15, 30, 28)), 0)
     model_session.keep_table(layer, measure(mask, volume))
@@ -119,6 +121,28 @@ def test_a_session_marks_what_was_edited_between_two_tables(
     assert columns["status"] == ["new", "edited"]
     assert columns["probability"] == [0.9, 0.8]
     assert columns["voxels"] == measure(mask, volume)["voxels"].tolist()
+
+
+def test_what_a_nodule_looks_like_is_said_until_somebody_touches_it(
+    mask: Volume, volume: Volume
+) -> None:
+    def said(**changes: object) -> list[object]:
+        findings = Findings().follow_labels((1, 2), "model")
+        findings = findings.judged({1: Opinion(0.9, "vessel"), 2: Opinion(0.8, "lung wall")})
+        findings = findings.change(findings.of_label(2).uid, **changes)
+        return measuring.shown_columns(measure(mask, volume), findings)["status"]
+
+    assert said() == ["new, like a vessel", "new, like the lung wall"]
+    assert said(status="accepted") == ["new, like a vessel", "accepted"]
+    assert said(status="edited", edited=True) == ["new, like a vessel", "edited"]
+
+
+def test_what_a_model_has_just_drawn_has_its_probability(mask: Volume, volume: Volume) -> None:
+    before = measure(mask, volume)
+    before["mean_probability"] = [0.9, 0.8]
+    mask.array[15, 30, 28] = 0
+    table = measuring.measured(mask, volume, before, {2: Opinion(0.7)})
+    assert table["mean_probability"].tolist() == [0.9, 0.7]
 
 
 @pytest.mark.parametrize("name", ["m.nii.gz", "m.nii", "m.mha", "m.mhd", "m.nrrd"])

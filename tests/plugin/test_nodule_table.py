@@ -117,6 +117,14 @@ def test_sorting_is_by_number_and_picks_the_right_nodule(qtbot: QtBot, table: No
     assert column(table, "probability") == ["0.91", DASH, DASH]
 
 
+def test_sorted_by_status_what_may_be_no_nodule_stands_together(table: NoduleTable) -> None:
+    said = ["new, like a vessel", "new", "new, like a vessel"]
+    table.show_nodules({**NODULES, "status": said}, {})
+    table.sortByColumn(list(COLUMNS).index("status"), Qt.SortOrder.AscendingOrder)
+    assert column(table, "status") == sorted(said)
+    assert column(table, "label") == ["4", "1", "7"]
+
+
 def test_tab_leaves_the_table(qtbot: QtBot, table: NoduleTable) -> None:
     assert not table.tabKeyNavigation()
     assert table.focusPolicy() & Qt.FocusPolicy.TabFocus

@@ -131,7 +131,7 @@ def test_a_table_that_comes_with_its_layer_is_not_measured_again(
     panel: NodulesPanel, model_session: Session, volume: Volume, mask: Volume, qtbot: QtBot
 ) -> None:
     model_session.add_scan(volume)
-    layer = model_session.add_mask(mask, "mask", "model")
+    layer = model_session.add_mask(mask, "mask")
     table = measure(mask, volume)
     model_session.keep_table(layer, table)
     rest(panel, qtbot)

@@ -16,16 +16,19 @@ from napari_ctlns.plugin.predicting import (
     Choice,
     TemporaryFolder,
     describe_model,
+    engine_in_words,
     file_name,
     prepare_files,
     read_files,
+    time_in_words,
 )
 from napari_ctlns.plugin.runs import recent_models
-from napari_ctlns.recipe import load_recipe
+from napari_ctlns.recipe import Inference, load_recipe
 from napari_ctlns.specs import PredictSpec
 from napari_ctlns.volume import Geometry, Source, Volume
 
-CHOICE = Choice(Path("model"), threshold=0.4)
+RULES = Inference(threshold=0.4, seed_threshold=0.6, min_diameter_mm=0.0, split_touching=True)
+CHOICE = Choice(Path("model"), RULES)
 
 
 def test_a_scan_that_has_a_file_is_predicted_from_it(volume: Volume, tmp_path: Path) -> None:
@@ -34,7 +37,13 @@ def test_a_scan_that_has_a_file_is_predicted_from_it(volume: Volume, tmp_path: P
     assert spec.scan == tmp_path / "scan.mhd"
     assert spec.series is None
     assert spec.model == Path("model").absolute()
-    assert (spec.threshold, spec.min_diameter_mm, spec.whole) == (0.4, None, False)
+    assert (spec.threshold, spec.seed_threshold, spec.min_diameter_mm) == (0.4, 0.6, 0.0)
+    assert (spec.fill_holes, spec.split_touching, spec.whole) == (True, True, False)
+    assert (spec.mirrored, spec.more_models, spec.uncertainty) == (False, (), None)
+    several = replace(CHOICE, more_models=(Path("other"),), mirrored=True)
+    spec = prepare_files(read_scan(tmp_path / "scan.mhd"), several, tmp_path / "here")
+    assert (spec.mirrored, spec.more_models) == (True, (Path("other").absolute(),))
+    assert spec.uncertainty is not None
     assert spec.mask.parent == tmp_path / "here"
     assert not spec.mask.parent.exists()
 
@@ -72,8 +81,10 @@ def predicted(volume: Volume, scan: Volume, folder: Path) -> PredictSpec:
     """Write what a prediction of ``scan`` writes."""
     spec = prepare_files(volume, CHOICE, folder)
     mask = scan.mask((scan.array == 60).astype(np.uint8))
-    probability = scan.probability(np.full(scan.array.shape, 0.75, np.float32))
+    probability = scan.probability((0.75 * (scan.array == 60)).astype(np.float32))
     write_volume(mask, spec.mask)
+    assert spec.probability is not None
+    write_volume(probability, spec.probability)
     assert spec.table is not None
     write_table(measure(mask, scan, probability), spec.table)
     return spec
@@ -82,11 +93,16 @@ def predicted(volume: Volume, scan: Volume, folder: Path) -> PredictSpec:
 def test_results_are_read_onto_the_scan_and_can_be_painted_in(
     volume: Volume, tmp_path: Path
 ) -> None:
-    found = read_files(predicted(volume, volume, tmp_path), volume)
+    found = read_files(predicted(volume, volume, tmp_path), volume, CHOICE)
     assert np.array_equal(found.mask.array, volume.array == 60)
     assert found.mask.scan_id == volume.scan_id
     assert found.mask.geometry is volume.geometry
-    assert found.probabilities == {1: pytest.approx(0.75)}
+    (finding,) = found.findings.items
+    assert (finding.label, finding.origin, finding.probability) == (1, "model", 0.75)
+    assert finding.lookalike == "vessel"  # two balls apart, as one label
+    assert found.known.probability.array.dtype == np.float16
+    assert found.known.rules == RULES
+    assert found.uncertainty is None
     found.mask.array[0, 0, 0] = 5
     assert found.mask.array.base is None
 
@@ -94,7 +110,7 @@ def test_results_are_read_onto_the_scan_and_can_be_painted_in(
 def test_a_scan_that_changed_on_disk_is_told(volume: Volume, tmp_path: Path) -> None:
     other = Volume(volume.array[1:], volume.geometry.cropped((1, 0, 0), (23, 48, 48)))
     with pytest.raises(ScanError, match="has changed since it was opened; open it again"):
-        read_files(predicted(volume, other, tmp_path), volume)
+        read_files(predicted(volume, other, tmp_path), volume, CHOICE)
 
 
 def test_results_that_are_missing_are_told(volume: Volume, tmp_path: Path) -> None:
@@ -102,7 +118,7 @@ def test_results_that_are_missing_are_told(volume: Volume, tmp_path: Path) -> No
     assert spec.table is not None
     spec.table.unlink()
     with pytest.raises(CtlnsError, match="no nodule table"):
-        read_files(spec, volume)
+        read_files(spec, volume, CHOICE)
 
 
 def test_a_temporary_folder_goes_when_told_or_with_its_owner() -> None:
@@ -141,3 +157,16 @@ def test_a_model_is_described_in_words(spacing: object, words: str) -> None:
     assert words in said
     assert "Dice 0.71, loss 0.20" in said
     assert "Validation" not in describe_model(ModelCard(recipe=recipe))
+
+
+def test_what_takes_longer_is_said() -> None:
+    assert time_in_words(1, False, 3) == ""
+    assert time_in_words(3, False, 3) == "3 models: takes about 3 times as long"
+    assert time_in_words(1, True, 3) == "8 images each: takes about 8 times as long"
+    words = "2 models, 4 images each: takes about 8 times as long"
+    assert time_in_words(2, True, 2) == words
+
+
+def test_the_engine_and_why_it_was_taken_is_said() -> None:
+    assert engine_in_words("torch cuda", "auto") == "Ran on torch cuda, the fastest that works here"
+    assert engine_in_words("OpenVINO fp32", "cpu") == "Ran on OpenVINO fp32, as you chose cpu"

@@ -15,9 +15,10 @@ from napari import Viewer
 from napari.components import ViewerModel
 
 from napari_ctlns.errors import OutputError, ProjectError
-from napari_ctlns.findings import Annotation
+from napari_ctlns.findings import Annotation, Findings, Opinion
 from napari_ctlns.formats import read_scan, write_volume
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.maps import map_of, map_tuple
 from napari_ctlns.plugin.project import (
     layer_data,
     restore,
@@ -58,7 +59,9 @@ def fill(session: Session, volume: Volume, annotations: tuple[Annotation, ...]) 
     scan.opacity = 0.75
     array = (volume.array == 60).astype(np.uint16)
     array[12:] *= 300
-    mask = session.add_mask(volume.mask(array), "balls", origin="model", probabilities={1: 0.75})
+    findings = Findings(scan_id=volume.scan_id).follow(array, "model")
+    findings = findings.judged({1: Opinion(0.75, "vessel")})
+    mask = session.add_mask(volume.mask(array), "balls", findings)
     mask.contour = 2
     mask.selected_label = 300
     findings = of.findings_of(mask)
@@ -90,6 +93,27 @@ def _forget_viewers() -> Any:
 
 
 # -- the way there and back ------------------------------------------------------------------
+
+
+def test_what_a_model_thought_comes_back_and_previews_do_not(
+    model_session: Session, on_disk: Volume, tmp_path: Path
+) -> None:
+    model_session.add_scan(on_disk)
+    thought = np.linspace(0, 1, on_disk.array.size, dtype=np.float16).reshape(on_disk.array.shape)
+    model_session.add(map_tuple(on_disk.probability(thought), "probability", "probability, a"))
+    model_session.add(of.preview_tuple(on_disk.geometry, "preview"))
+    project, _ = snapshot(model_session)
+    assert project.warnings == ()
+    again = through_a_file(model_session, tmp_path / "a.ctlns")
+    _, layer = again.viewer.layers
+    assert layer.name == "probability, a"
+    assert not layer.visible
+    assert np.array_equal(layer.data, thought)
+    known = map_of(layer)
+    assert known is not None
+    assert (known.kind, known.scan_id) == ("probability", on_disk.scan_id)
+    assert known.geometry.same_grid(on_disk.geometry)
+    assert again.layers_for("scan") == [again.scan]
 
 
 def test_everything_comes_back(
@@ -286,9 +310,9 @@ def test_a_forged_but_unchanged_project_opens(forge: Callable[..., Path]) -> Non
 def test_a_newer_project_asks_for_an_update(forge: Callable[..., Path]) -> None:
     def newer(contents: dict[str, Any]) -> None:
         contents.clear()
-        contents.update(format_version=2, layers="of another kind")
+        contents.update(format_version=3, layers="of another kind")
 
-    with pytest.raises(ProjectError, match=r"^project format 2 is newer than 1: update"):
+    with pytest.raises(ProjectError, match=r"^project format 3 is newer than 2: update"):
         read_project_file(forge(newer))
 
 

@@ -289,7 +289,7 @@ def predict(person: Person) -> None:
     panel = person.panel("Predict")
     by_hand = person.session.mask
     person.waits(lambda: panel.job_bar.button.isEnabled())
-    person.types(panel.threshold, "0.3")
+    person.types(panel.rules.threshold.field, "0.3")
     person.clicks(panel, "Find nodules")
     person.waits(lambda: not panel.job_bar.working)
     layer = person.session.mask

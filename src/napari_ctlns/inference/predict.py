@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
+from napari_ctlns.findings import Lookalike
 from napari_ctlns.formats import read_scan, write_volume
 from napari_ctlns.formats.images import EXTENSIONS, extension
 from napari_ctlns.formats.seg import SEG_EXTENSION, Structure, series_plane
@@ -27,7 +28,7 @@ from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.tiling import predict_array
 from napari_ctlns.masks.components import label_components
 from napari_ctlns.masks.islands import mask_from_probability
-from napari_ctlns.masks.lookalikes import Lookalike, lookalikes_of
+from napari_ctlns.masks.lookalikes import lookalikes_of
 from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.masks.near_lungs import near_lungs
 from napari_ctlns.measurement import measure, write_table
@@ -292,6 +293,7 @@ def _rules(own: Inference, spec: PredictSpec) -> Inference:
         "threshold": spec.threshold,
         "seed_threshold": spec.seed_threshold,
         "min_diameter_mm": spec.min_diameter_mm,
+        "fill_holes": spec.fill_holes,
         "split_touching": spec.split_touching,
     }
     return own.model_copy(update={k: v for k, v in wanted.items() if v is not None})

@@ -1,14 +1,11 @@
 """What is no nodule often tells by its shape: pieces of vessels and of the lung wall."""
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_ctlns.findings import Lookalike
 from napari_ctlns.volume import Triple, Volume
-
-Lookalike = Literal["", "vessel", "lung wall"]
 
 SLIM = 0.48
 """Longer than about twice its width: of true nodules next to none, of vessels nearly all."""

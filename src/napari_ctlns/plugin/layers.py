@@ -83,11 +83,14 @@ class PreviewLayer:
 
     Attributes
     ----------
+    kind
+        What it is a preview of, and its name at first.
     boxes
         Where it holds something.
     """
 
     geometry: Geometry
+    kind: str
     boxes: tuple[Box, ...] = ()
 
 
@@ -212,16 +215,15 @@ def _candidate_colour(candidate: "Candidate") -> Colour:
     return (float(mixed[0]), float(mixed[1]), float(mixed[2]), 1.0)
 
 
-def preview_tuple(geometry: Geometry) -> LayerTuple:
+def preview_tuple(geometry: Geometry, kind: str) -> LayerTuple:
     """Return an empty preview of a mask as layer data."""
     return (
         # of one width however many nodules there come to be
         np.zeros(geometry.shape, np.uint16),
         {
             **placed(geometry),
-            "name": "preview",
-            "opacity": 0.4,
-            "metadata": {KEY: PreviewLayer(geometry)},
+            "name": kind,
+            "metadata": {KEY: PreviewLayer(geometry, kind)},
         },
         "labels",
     )

@@ -1,8 +1,10 @@
-"""Shows the mask that annotations would give, while they are edited."""
+"""Shows what a mask would be, drawn in a thread, while a person changes what it is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -10,66 +12,116 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_ctlns.events import Event, Failed, Finished
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin.annotating import drawn_mask
-from napari_ctlns.plugin.layers import KEY, Box, PreviewLayer, is_preview, preview_tuple
+from napari_ctlns.plugin.layers import KEY, Box, is_preview, preview_tuple
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.work import ThreadWork, one_step
 from napari_ctlns.volume import Geometry
 
-_MS_OF_CALM = 150
-
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """A piece of a mask, and where it lies."""
+    """A piece of a mask, and where it lies; its voxels of 0 are other pieces' or nobody's."""
 
     box: Box
     labels: npt.NDArray[Any]
 
 
-def patches_of(geometry: Geometry, annotations: tuple[Annotation, ...]) -> list[Patch]:
-    """Draw annotations; return the pieces of the mask that hold something."""
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What a preview is to show.
+
+    Attributes
+    ----------
+    patches
+        All of the mask that is not 0; of voxels that several have the last one's count.
+    told
+        What whoever asked for it wants to know of it.
+    """
+
+    patches: tuple[Patch, ...]
+    told: Any = None
+
+
+Draw = Callable[[], Drawing]
+"""Makes a drawing; called in a thread."""
+
+
+@dataclass(frozen=True)
+class PreviewKind:
+    """How a preview looks, and how it follows a person.
+
+    Attributes
+    ----------
+    name
+        Of its layer at first; each kind has a layer of its own.
+    ms_of_calm
+        How long nothing must be asked for before it is drawn.
+    contour
+        How wide outlines are, voxels; 0: nodules are filled.
+    opacity
+        From 0 to 1.
+    """
+
+    name: str
+    ms_of_calm: int
+    contour: int
+    opacity: float
+
+
+OF_ANNOTATIONS = PreviewKind("preview", ms_of_calm=150, contour=0, opacity=0.4)
+OF_THRESHOLD = PreviewKind("preview, threshold", ms_of_calm=0, contour=1, opacity=1.0)
+"""Outlined, because it is seen over the mask that it may replace."""
+
+
+def drawing_of(geometry: Geometry, annotations: tuple[Annotation, ...]) -> Drawing:
+    """Draw annotations."""
     from scipy.ndimage import find_objects
 
     mask = drawn_mask(geometry, annotations)
     boxes = [box for box in find_objects(mask) if box is not None]
-    return [Patch(box, mask[box].copy()) for box in boxes]
+    return Drawing(tuple(Patch(box, mask[box].copy()) for box in boxes))
 
 
 class MaskPreview(QObject):
-    """Draws in a thread, once annotations have been left alone for a moment.
+    """Draws the newest of what is asked for, in a thread, into a layer of its own.
 
     Attributes
     ----------
+    drawn
+        A drawing is shown now (what it tells).
     failed
         It could not be drawn (why).
     gone
         Somebody took its layer away.
     """
 
+    drawn = Signal(object)
     failed = Signal(str)
     gone = Signal()
 
-    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, kind: PreviewKind, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._kind = kind
         self._shown = self.layer is not None
-        self._wanted: tuple[Geometry, tuple[Annotation, ...]] | None = None
+        self._wanted: tuple[Geometry, Draw] | None = None
         self._drawn: Geometry | None = None
         self._work: ThreadWork | None = None
         self._calm = QTimer(self)
         self._calm.setSingleShot(True)
-        self._calm.setInterval(_MS_OF_CALM)
+        self._calm.setInterval(kind.ms_of_calm)
         self._calm.timeout.connect(self._draw)
         session.layers_changed.connect(self._look)
 
     @property
     def layer(self) -> Labels | None:
         """The layer of the preview; one that another panel made is adopted."""
-        return next((layer for layer in self._session.viewer.layers if is_preview(layer)), None)
+        layers = filter(is_preview, self._session.viewer.layers)
+        return next((one for one in layers if one.metadata[KEY].kind == self._kind.name), None)
 
-    def show(self, geometry: Geometry, annotations: tuple[Annotation, ...]) -> None:
-        """Show the mask of these annotations soon."""
-        self._wanted = geometry, annotations
+    def show(self, geometry: Geometry, draw: Draw) -> None:
+        """Show this drawing soon."""
+        self._wanted = geometry, draw
         self._calm.start()
 
     def hide(self) -> None:
@@ -81,9 +133,8 @@ class MaskPreview(QObject):
     def _draw(self) -> None:
         if self._wanted is None or self._work is not None:
             return  # work that goes on looks again when it ends
-        (self._drawn, annotations), self._wanted = self._wanted, None
-        job = one_step("Drawing the preview", patches_of, self._drawn, annotations)
-        self._work = ThreadWork(job, parent=self)
+        (self._drawn, draw), self._wanted = self._wanted, None
+        self._work = ThreadWork(one_step("Drawing the preview", draw), parent=self)
         self._work.came.connect(self._hear)
 
     def _hear(self, event: Event) -> None:
@@ -95,9 +146,11 @@ class MaskPreview(QObject):
         if isinstance(event, Failed):
             self.failed.emit(event.message)
         elif self._drawn is not None:  # it was not hidden meanwhile
-            self._put(self._drawn, event.result["value"])
+            drawing: Drawing = event.result["value"]
+            self._put(self._drawn, drawing.patches)
+            self.drawn.emit(drawing.told)
 
-    def _put(self, geometry: Geometry, patches: list[Patch]) -> None:
+    def _put(self, geometry: Geometry, patches: tuple[Patch, ...]) -> None:
         layer = self.layer
         if layer is not None and not layer.metadata[KEY].geometry.same_grid(geometry):
             self._remove()
@@ -107,15 +160,16 @@ class MaskPreview(QObject):
         for box in layer.metadata[KEY].boxes:
             layer.data[box] = 0
         for patch in patches:
-            layer.data[patch.box] = patch.labels
+            np.copyto(layer.data[patch.box], patch.labels, where=patch.labels != 0)
         boxes = tuple(patch.box for patch in patches)
-        layer.metadata[KEY] = PreviewLayer(geometry, boxes)
+        layer.metadata[KEY] = replace(layer.metadata[KEY], boxes=boxes)
         layer.refresh()
 
     def _add(self, geometry: Geometry) -> Labels:
         layers = self._session.viewer.layers
         active = layers.selection.active
-        layer = Layer.create(*preview_tuple(geometry))
+        layer = Layer.create(*preview_tuple(geometry, self._kind.name))
+        layer.contour, layer.opacity = self._kind.contour, self._kind.opacity
         layer.editable = False
         layers.insert(_below_annotations(self._session), layer)
         layers.selection.active = active  # whoever adds nodules goes on adding

@@ -5,14 +5,14 @@ go on; whoever starts them notes `Session.edits` before, to tell whether the
 result is old when it comes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_ctlns.events import Control, Event, Finished, Started
-from napari_ctlns.findings import Findings
+from napari_ctlns.findings import Finding, Findings, Opinion
 from napari_ctlns.plugin.saving import mask_on_scan
 from napari_ctlns.volume import Volume
 
@@ -54,15 +54,29 @@ def measure_job(
     yield Finished(result=result, stopped=control.stop_requested())
 
 
-def measured(mask: Volume, scan: Volume, before: "pd.DataFrame | None") -> "pd.DataFrame":
-    """Measure a mask on its scan's grid; nodules that did not change keep their probability."""
+def measured(
+    mask: Volume,
+    scan: Volume,
+    before: "pd.DataFrame | None",
+    opinions: Mapping[int, Opinion] | None = None,
+) -> "pd.DataFrame":
+    """Measure a mask on its scan's grid.
+
+    Nodules that did not change since ``before`` keep their probability; what a model
+    has just drawn has that of ``opinions``.
+    """
     from napari_ctlns.measurement import measure
 
     table = measure(mask, scan)
-    if before is None or before.empty or table.empty:
-        return table
-    known = dict(zip(_nodules(before), before["mean_probability"], strict=True))
-    table["mean_probability"] = [known.get(nodule, np.nan) for nodule in _nodules(table)]
+    known: dict[Nodule, float | None] = {}
+    if before is not None:
+        known.update(zip(_nodules(before), before["mean_probability"], strict=True))
+    for nodule in _nodules(table):
+        if opinions is not None and nodule[0] in opinions:
+            known[nodule] = opinions[nodule[0]].probability
+    table["mean_probability"] = np.array(
+        [known.get(nodule, np.nan) for nodule in _nodules(table)], float
+    )
     return table
 
 
@@ -111,5 +125,12 @@ def shown_columns(table: "pd.DataFrame", findings: Findings) -> dict[str, list[o
     of_label = {finding.label: finding for finding in findings.items}
     rows = [of_label.get(label) for label in table["label"].tolist()]
     columns["probability"] = [None if f is None else f.probability for f in rows]
-    columns["status"] = ["new" if f is None else f.status for f in rows]
+    columns["status"] = ["new" if f is None else _status(f) for f in rows]
     return columns
+
+
+def _status(finding: Finding) -> str:
+    """Say how a finding stands, and what it looks like while nobody has touched it."""
+    words = {"": "new", "vessel": "new, like a vessel", "lung wall": "new, like the lung wall"}
+    untouched = finding.status == "new" and not finding.edited
+    return words[finding.lookalike] if untouched else finding.status

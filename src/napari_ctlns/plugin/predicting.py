@@ -7,14 +7,19 @@ here that touches files is meant for a thread.
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_ctlns.errors import OutputError, ScanError
+from napari_ctlns.findings import Findings
 from napari_ctlns.inference.model import ModelCard
+from napari_ctlns.plugin.maps import halved
+from napari_ctlns.plugin.refining import Predicted, opinions_of, predicted
+from napari_ctlns.plugin.words import counted
+from napari_ctlns.recipe import Inference
 from napari_ctlns.specs import Device, PredictSpec
 from napari_ctlns.volume import Volume
 
@@ -27,13 +32,29 @@ _TABLE = "nodules.json"
 
 @dataclass(frozen=True)
 class Choice:
-    """What a person chose for a prediction; None is what the model's recipe says."""
+    """What a person chose for a prediction.
+
+    Attributes
+    ----------
+    model, more_models
+        Their folders; the probabilities of all are averaged.
+    rules
+        How the probability becomes a mask.
+    mirrored
+        Whether mirror images are looked at too.
+    whole
+        Whether the whole scan is looked at, not only the lungs.
+    finds_nodules
+        Whether nodules are what the models look for; what else may resemble nothing.
+    """
 
     model: Path
-    threshold: float | None = None
-    min_diameter_mm: float | None = None
+    rules: Inference
+    more_models: tuple[Path, ...] = ()
+    mirrored: bool = False
     whole: bool = False
     device: Device = "auto"
+    finds_nodules: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,20 +64,23 @@ class Found:
     Attributes
     ----------
     mask
-        On the scan's grid, one label per nodule; its array is free to be painted in.
+        On the scan's grid, one label per nodule; its array is free to be painted in, with
+        as many labels as a file can hold.
+    findings
+        One for each label, with the mean probability and what it resembles.
     table
         One row per nodule.
+    known
+        From which other rules make other masks.
+    uncertainty
+        How far several models disagree, where several were asked.
     """
 
     mask: Volume
+    findings: Findings
     table: "pd.DataFrame"
-
-    @property
-    def probabilities(self) -> dict[int, float]:
-        """The mean probability of each label."""
-        return dict(
-            zip(self.table["label"].tolist(), self.table["mean_probability"].tolist(), strict=True)
-        )
+    known: Predicted
+    uncertainty: Volume | None = None
 
 
 class TemporaryFolder:
@@ -94,14 +118,22 @@ def prepare_files(volume: Volume, choice: Choice, folder: Path) -> PredictSpec:
     path, series = source.path, source.series_uid if source.format == "dicom" else None
     if path is None or not path.exists():
         path, series = _write_scan(volume, folder), None
+    several = choice.mirrored or bool(choice.more_models)
     return PredictSpec(
         scan=path.absolute(),
         series=series,
         model=choice.model.absolute(),
+        more_models=tuple(model.absolute() for model in choice.more_models),
         mask=folder / "mask.mha",
+        probability=folder / "probability.mha",
+        uncertainty=folder / "uncertainty.mha" if several else None,
         table=folder / _TABLE,
-        threshold=choice.threshold,
-        min_diameter_mm=choice.min_diameter_mm,
+        threshold=choice.rules.threshold,
+        seed_threshold=choice.rules.seed_threshold,
+        min_diameter_mm=choice.rules.min_diameter_mm,
+        fill_holes=choice.rules.fill_holes,
+        split_touching=choice.rules.split_touching,
+        mirrored=choice.mirrored,
         whole=choice.whole,
         device=choice.device,
     )
@@ -121,8 +153,17 @@ def file_name(scan_id: str) -> str:
     return known[:100] or "scan"
 
 
-def read_files(spec: PredictSpec, volume: Volume) -> Found:
+def read_files(spec: PredictSpec, volume: Volume, choice: Choice) -> Found:
     """Read what a prediction wrote.
+
+    Parameters
+    ----------
+    spec
+        What it was told.
+    volume
+        The scan, as it was opened.
+    choice
+        From which ``spec`` was made.
 
     Raises
     ------
@@ -134,11 +175,34 @@ def read_files(spec: PredictSpec, volume: Volume) -> Found:
     from napari_ctlns.formats import read_mask
     from napari_ctlns.measurement import read_table
 
-    mask = read_mask(spec.mask)
-    if not mask.geometry.same_grid(volume.geometry):
+    own = read_mask(spec.mask)
+    if not own.geometry.same_grid(volume.geometry):
         raise ScanError(f"{spec.scan} has changed since it was opened; open it again")
-    array = np.require(mask.array, requirements=["C", "W", "O"])
-    return Found(volume.mask(array), read_table(spec.mask.with_name(_TABLE)))
+    # wide enough for the labels that other rules and people come to need
+    mask = volume.mask(np.require(own.array, np.uint16, ["C", "W", "O"]))
+    probability = _read_map(spec.probability, volume)
+    found = found_in(mask, probability, read_table(spec.mask.with_name(_TABLE)), choice)
+    if spec.uncertainty is None:
+        return found
+    return replace(found, uncertainty=halved(_read_map(spec.uncertainty, volume)))
+
+
+def found_in(mask: Volume, probability: Volume, table: "pd.DataFrame", choice: Choice) -> Found:
+    """Return what a mask and the probability that it was made of tell."""
+    known = predicted(mask, probability, choice.rules, choice.finds_nodules)
+    # from the islands on, half precision will do
+    known = replace(known, probability=halved(probability))
+    findings = Findings(scan_id=mask.scan_id).follow_labels(known.nodules, "model")
+    return Found(mask, findings.judged(opinions_of(known.nodules, known)), table, known)
+
+
+def _read_map(path: Path | None, volume: Volume) -> Volume:
+    """Read a probability or an uncertainty onto the grid of its scan."""
+    from napari_ctlns.formats import read_scan
+
+    if path is None:
+        raise ValueError("the prediction was not told to write it")
+    return volume.probability(read_scan(path).array)
 
 
 # -- models -----------------------------------------------------------------------
@@ -161,6 +225,22 @@ def describe_model(card: ModelCard) -> str:
     if metrics := _metrics(card.metrics):
         lines.append(f"Validation: {metrics}")
     return "\n".join(lines)
+
+
+def time_in_words(models: int, mirrored: bool, dimensions: int) -> str:
+    """Say how much longer several answers take than one; nothing of one."""
+    images = (4 if dimensions == 2 else 8) if mirrored else 1
+    if models * images == 1:
+        return ""
+    each = f"{counted(images, 'image')} each" if mirrored else ""
+    asked = ", ".join(words for words in (counted(models, "model") * (models > 1), each) if words)
+    return f"{asked}: takes about {models * images} times as long"
+
+
+def engine_in_words(engine: str, device: Device) -> str:
+    """Say on what the network ran, and why."""
+    why = "the fastest that works here" if device == "auto" else f"as you chose {device}"
+    return f"Ran on {engine}, {why}"
 
 
 def _metrics(metrics: dict[str, float]) -> str:

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from napari.layers import Labels
+
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, Log, Progress, Started
+from napari_ctlns.plugin.maps import MapKind, map_tuple
 from napari_ctlns.plugin.predicting import (
     Choice,
     Found,
@@ -12,6 +15,7 @@ from napari_ctlns.plugin.predicting import (
     prepare_files,
     read_files,
 )
+from napari_ctlns.plugin.refinement import refinement_of
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.work import ThreadWork, Work, one_step
 from napari_ctlns.specs import PredictSpec
@@ -24,19 +28,20 @@ class Prediction(Work):
     """Files in a thread, the network in the child, results in a thread, then a layer.
 
     It belongs to the session: the panel that started it may be closed. Its
-    `Finished` has ``nodules`` (how many), ``layer`` and ``warnings``. Stopped or
-    failed, it leaves neither a layer nor a file.
+    `Finished` has ``nodules`` (how many), ``layer``, ``engine``, the
+    ``device`` that was asked for, and ``warnings``.
+    Stopped or failed, it leaves neither a layer nor a file.
 
     Parameters
     ----------
     session
-        Gets the layer, its findings and its table.
+        Gets the layers, findings and table.
     volume
         The scan.
     choice
         What the person chose.
     name
-        Of the layer.
+        What looks; the layers are called after it.
 
     Raises
     ------
@@ -48,6 +53,8 @@ class Prediction(Work):
         super().__init__(session)
         self._session = session
         self._volume = volume
+        self._choice = choice
+        self._engine = ""
         self._name = name
         self._folder = TemporaryFolder()
         self._warnings: list[str] = []
@@ -80,18 +87,22 @@ class Prediction(Work):
         self._spec: PredictSpec = result["value"]
         self._follow(self._session.child.start("predict", self._spec), self._read)
 
-    def _read(self, _result: dict[str, Any]) -> None:
+    def _read(self, result: dict[str, Any]) -> None:
+        self._engine = result.get("engine", "")
         self.say(Log(message="Read the result"))
-        files = one_step("Read", read_files, self._spec, self._volume)
+        files = one_step("Read", read_files, self._spec, self._volume, self._choice)
         self._follow(ThreadWork(files), self._show)
 
     def _show(self, result: dict[str, Any]) -> None:
         found: Found = result["value"]
-        layer = self._session.add_mask(
-            found.mask, self._name, origin="model", probabilities=found.probabilities
-        )
-        self._session.keep_table(layer, found.table)
-        told = {"nodules": len(found.table), "layer": layer, "warnings": self._warnings}
+        layer = show_found(self._session, found, self._name)
+        told = {
+            "nodules": len(found.table),
+            "layer": layer,
+            "engine": self._engine,
+            "device": self._choice.device,
+            "warnings": self._warnings,
+        }
         self.say(Finished(result=told))
 
     # -- what the steps tell --------------------------------------------------------
@@ -128,3 +139,18 @@ class Prediction(Work):
 
     def _leave(self) -> None:
         self.say(Finished(stopped=True))
+
+
+def show_found(session: Session, found: Found, name: str) -> Labels:
+    """Add what a prediction found as layers called after what looked; return the mask's."""
+    maps: dict[MapKind, Volume | None] = {
+        "uncertainty": found.uncertainty,
+        "probability": found.known.probability,
+    }
+    for kind, volume in maps.items():
+        if volume is not None:
+            session.add(map_tuple(volume, kind, f"{kind}, {name}"))
+    layer = session.add_mask(found.mask, f"nodules, {name}", found.findings)
+    session.keep_table(layer, found.table)
+    refinement_of(session).begin(layer, found.known)
+    return layer

@@ -17,10 +17,12 @@ from napari.layers import Image, Labels, Layer, Points
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.maps import map_of, map_tuple
 from napari_ctlns.plugin.project_contents import (
     Contents,
     Place,
     SavedAnnotations,
+    SavedMap,
     SavedMask,
     SavedScan,
     View,
@@ -32,7 +34,7 @@ from napari_ctlns.plugin.windowing import Window
 from napari_ctlns.volume import Volume
 
 _ROLES: tuple[Role, ...] = ("scan", "mask", "annotations")
-_SavedLayer = SavedScan | SavedMask | SavedAnnotations
+_SavedLayer = SavedScan | SavedMask | SavedAnnotations | SavedMap
 
 
 def save_project(session: Session, path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -67,6 +69,8 @@ def snapshot(session: Session) -> tuple[Project, list[Layer]]:
     taken: list[Layer] = []
     words = []
     for layer in session.viewer.layers:
+        if of.is_preview(layer):
+            continue
         try:
             one = _saved(session, layer, arrays)
         except CtlnsError as error:
@@ -146,6 +150,16 @@ def _saved(session: Session, layer: Layer, arrays: dict[str, Any]) -> _SavedLaye
             contour=layer.contour,
             selected_label=layer.selected_label,
         )
+    shown = map_of(layer)
+    if shown is not None:
+        return SavedMap(
+            **look,
+            what=shown.kind,
+            scan_id=shown.scan_id,
+            patient_id=shown.patient_id,
+            geometry=shown.geometry,
+            array=_keep(np.asarray(layer.data), arrays),
+        )
     if isinstance(layer, Points) and of.is_annotations(layer):
         known: of.AnnotationLayer = layer.metadata[of.KEY]
         return SavedAnnotations(
@@ -213,6 +227,10 @@ def _layer_tuple(project: Project, index: int, saved: _SavedLayer) -> of.LayerTu
         array = project.arrays[saved.array]
         mask = Volume(array, saved.geometry, "mask", saved.scan_id, saved.patient_id)
         data = of.mask_tuple(mask, saved.name, saved.findings)
+    elif isinstance(saved, SavedMap):
+        array = project.arrays[saved.array]
+        volume = Volume(array, saved.geometry, "probability", saved.scan_id, saved.patient_id)
+        data = map_tuple(volume, saved.what, saved.name)
     else:
         data = of.annotations_tuple(saved.rows, saved.geometry, saved.scan_id, saved.name)
     array, meta, kind = data

@@ -12,9 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from napari_ctlns import __version__
 from napari_ctlns.findings import Annotation, Findings
+from napari_ctlns.plugin.maps import MapKind
 from napari_ctlns.volume import Geometry
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _MOST_VOXELS = 2**33
 _ARRAY_NAME = r"^arrays/\d{1,6}\.npy$"
@@ -106,7 +107,18 @@ class SavedAnnotations(_Layer):
     rows: tuple[Annotation, ...] = ()
 
 
-SavedLayer = Annotated[SavedScan | SavedMask | SavedAnnotations, Field(discriminator="kind")]
+class SavedMap(_Layer):
+    """What a model thought of each voxel, or how far several disagreed."""
+
+    kind: Literal["map"] = "map"
+    what: MapKind
+    patient_id: str = ""
+    array: ArrayName
+
+
+SavedLayer = Annotated[
+    SavedScan | SavedMask | SavedAnnotations | SavedMap, Field(discriminator="kind")
+]
 
 
 class View(_Part):

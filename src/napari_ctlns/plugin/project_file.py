@@ -26,6 +26,7 @@ from napari_ctlns.errors import CtlnsError, ProjectError
 from napari_ctlns.plugin.project_contents import (
     FORMAT_VERSION,
     Contents,
+    SavedMap,
     SavedMask,
     SavedScan,
 )
@@ -145,6 +146,8 @@ def _arrays(archive: zipfile.ZipFile, contents: Contents) -> Iterator[tuple[str,
     for layer in contents.layers:
         if isinstance(layer, SavedMask):
             yield layer.array, _array(archive, layer.array, layer.geometry, "bui")
+        elif isinstance(layer, SavedMap):
+            yield layer.array, _array(archive, layer.array, layer.geometry, "f")
         elif isinstance(layer, SavedScan) and layer.array is not None:
             yield layer.array, _array(archive, layer.array, layer.geometry, "uif")
 

@@ -17,7 +17,7 @@ from napari.utils.events import disconnect_events
 from qtpy.QtCore import QObject, Signal
 
 from napari_ctlns.errors import CtlnsError
-from napari_ctlns.findings import Annotation, Findings, Origin
+from napari_ctlns.findings import Annotation, Findings
 from napari_ctlns.jobs import control_run
 from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
@@ -61,6 +61,8 @@ class Session(QObject):
         Another training is watched, another model is chosen (the folder).
     closed
         The window closes: work that belongs to it has ended or is to end now.
+    more_models
+        The folders of the models that predict together with the one that is chosen.
     waiting
         Files that were opened before the scans they lie on.
     """
@@ -93,6 +95,7 @@ class Session(QObject):
         self.waiting: list[Path] = []
         self.run: Path | None = None
         self.model: Path | None = None
+        self.more_models: tuple[Path, ...] = ()
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.layers.events.removed.connect(self._removed)
         viewer.layers.selection.events.active.connect(self._activated)
@@ -189,14 +192,8 @@ class Session(QObject):
         """Add a CT and work on it."""
         return self.add(of.scan_tuple(volume, window))
 
-    def add_mask(
-        self,
-        mask: Volume,
-        name: str,
-        origin: Origin = "hand",
-        probabilities: dict[int, float] | None = None,
-    ) -> Labels:
-        """Add a mask as an editable labels layer, with a finding for each label, and work on it.
+    def add_mask(self, mask: Volume, name: str, findings: Findings | None = None) -> Labels:
+        """Add a mask as an editable labels layer, and work on it.
 
         Parameters
         ----------
@@ -204,15 +201,9 @@ class Session(QObject):
             One label per nodule; its array becomes the layer's and is edited in place.
         name
             Of the layer.
-        origin
-            Where its findings come from.
-        probabilities
-            The model's probability of labels, where a model found them.
+        findings
+            One for each label; None: they are made up, as drawn by hand.
         """
-        findings = Findings(scan_id=mask.scan_id).follow(mask.array, origin)
-        for label, probability in (probabilities or {}).items():
-            uid = findings.of_label(label).uid
-            findings = findings.change(uid, probability=probability)
         layer = self.add(of.mask_tuple(mask, name, findings))
         self._unsaved.add(layer)
         self.unsaved_changed.emit()
@@ -261,13 +252,39 @@ class Session(QObject):
         table
             One row for each of its labels.
         edits
-            What `edits` was when they were measured; None: nothing was edited since.
+            What `edits` was when they were measured; None: nothing was edited since. An
+            older table than the one that is known is let go.
         """
+        if edits is not None and edits < self._measured_at.get(layer, 0):
+            return
         mask = of.mask_of(layer, self.volume_under(layer))
         findings = of.findings_of(layer).follow_labels(table["label"].tolist())
         of.keep_findings(layer, edited_since(findings, self._tables.get(layer), table), mask)
         self._tables[layer] = table
         self._measured_at[layer] = self.edits(layer) if edits is None else edits
+        self.measured.emit(layer)
+
+    def put_findings(
+        self, layer: Labels, findings: Findings, table: "pd.DataFrame | None", fresh: bool
+    ) -> None:
+        """Remember what goes with voxels that were just written, other than by hand.
+
+        Parameters
+        ----------
+        layer
+            Whose voxels they are.
+        findings
+            One for each of its labels.
+        table
+            The newest nodule table, if there is one.
+        fresh
+            Whether it was measured on these voxels.
+        """
+        of.keep_findings(layer, findings, of.mask_of(layer, self.volume_under(layer)))
+        self._tables.pop(layer, None)
+        if table is not None:
+            self._tables[layer] = table
+        self._measured_at[layer] = self.edits(layer) if fresh else -1
         self.measured.emit(layer)
 
     def is_unsaved(self, layer: Layer) -> bool:

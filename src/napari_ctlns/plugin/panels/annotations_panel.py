@@ -16,11 +16,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.errors import OutputError
-from napari_ctlns.findings import Annotation
+from napari_ctlns.findings import Annotation, Findings
 from napari_ctlns.plugin.annotating import TableRows, drawn_mask, rows_of_scan
 from napari_ctlns.plugin.annotation_tools import Tool, annotation_tools_of
 from napari_ctlns.plugin.layers import annotations_of_layer
-from napari_ctlns.plugin.mask_preview import MaskPreview
+from napari_ctlns.plugin.mask_preview import OF_ANNOTATIONS, MaskPreview, drawing_of
 from napari_ctlns.plugin.saving import save_rows
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.annotation_table import LARGEST_MM, SMALLEST_MM, AnnotationTable
@@ -50,7 +50,7 @@ class AnnotationsPanel(Panel):
         super().__init__()
         self._session = session_of(napari_viewer)
         self._tools = annotation_tools_of(self._session)
-        self._preview = MaskPreview(self._session, self)
+        self._preview = MaskPreview(self._session, OF_ANNOTATIONS, self)
         self._to_consent: Callable[[], None] | None = None
         self._make_widgets()
         self._lay_out()
@@ -199,7 +199,8 @@ class AnnotationsPanel(Panel):
     def _show_preview(self) -> None:
         volume = self._tools.volume
         if self.preview.isChecked() and volume is not None:
-            self._preview.show(volume.geometry, self._tools.rows)
+            draw = partial(drawing_of, volume.geometry, self._tools.rows)
+            self._preview.show(volume.geometry, draw)
         elif self.preview.isChecked():
             self._preview.hide()
 
@@ -308,7 +309,9 @@ class AnnotationsPanel(Panel):
     def _made(self, volume: Volume, result: dict[str, Any]) -> None:
         self.preview.setChecked(False)
         drawn = self._tools.troubles.count("")
-        layer = self._session.add_mask(volume.mask(result["value"]), "nodules", origin="annotation")
+        mask = volume.mask(result["value"])
+        findings = Findings(scan_id=mask.scan_id).follow(mask.array, "annotation")
+        layer = self._session.add_mask(mask, "nodules", findings)
         self._say_with_troubles(f"Drew {counted(drawn, 'nodule')} into the layer {layer.name}")
 
     # -- work -------------------------------------------------------------------------

@@ -58,7 +58,11 @@ COLUMNS: Mapping[str, Column] = {
     "probability": Column(
         "Prob.", "Probability: what the model thought of it on average when it found it", 2
     ),
-    "status": Column("Status", "New, edited since it was found, accepted or rejected"),
+    "status": Column(
+        "Status",
+        "New, edited since it was found, accepted or rejected; of a new one also whether it has "
+        "the shape of a vessel or of the lung wall, and so may be no nodule",
+    ),
     "short_axis_mm": Column(
         "Short\nmm", "Short axis: longest diameter at right angles to the long axis, on its slice"
     ),
@@ -129,6 +133,8 @@ class NoduleModel(QAbstractTableModel):
         value = None if values is None else values[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return in_words(name, value)
+        if role == Qt.ItemDataRole.ToolTipRole and name == "status":
+            return in_words(name, value)  # the widest words, of the last column
         if role == _SORT:
             return float("-inf") if value is None or value != value else value
         if role == Qt.ItemDataRole.TextAlignmentRole:
