@@ -93,7 +93,11 @@ CASES = {
     # what is no model, no dataset, no run
     "predict scan.mhd --model plain --out new.nii.gz": "plain",
     "predict scan.mhd --model missing --out new.nii.gz": "missing",
-    "predict scan.mhd --model plain --model plain --out new.nii.gz": "--model once",
+    "predict scan.mhd --model plain --model missing --out new.nii.gz": "plain",
+    "predict scan.mhd --model plain --out new.nii.gz --uncertainty u.nii.gz": "--tta",
+    "lungs scan.mhd --out new.nii.gz": "no lungs",
+    "import-model plain --out new": "plain",
+    "import-model missing --out new": "missing",
     "evaluate plain plain": "plain",
     "train plain --out new": "plain",
     "train missing --out deep/new": "missing",
