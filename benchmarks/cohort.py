@@ -26,8 +26,9 @@ from napari_ctlns.cohort import cohort
 from napari_ctlns.events import Finished, Log, Uncontrolled
 from napari_ctlns.formats import read_scan
 from napari_ctlns.inference.engines import prepare_engine
+from napari_ctlns.inference.ensemble import Member
 from napari_ctlns.inference.model import ModelCard, read_card, save_model
-from napari_ctlns.inference.predict import predict_volume
+from napari_ctlns.inference.searching import predict_volume
 from napari_ctlns.networks import build_network
 from napari_ctlns.phantom import PhantomSpec, write_cohort
 from napari_ctlns.phantom.spec import SLAB_MM
@@ -74,7 +75,7 @@ def random_model(folder: Path) -> Path:
 def warmed_up(model: Path, scan: Path) -> float:
     """Convert the network into the cache; return the threshold that few voxels pass."""
     engine, recipe = prepare_engine(model, device="cpu"), read_card(model).recipe
-    prediction = predict_volume(read_scan(scan), engine, recipe)
+    prediction = predict_volume(read_scan(scan), [Member(engine, recipe)], recipe.inference)
     try:
         while True:
             next(prediction)

@@ -23,7 +23,7 @@ import SimpleITK as sitk
 from skimage.segmentation import clear_border
 
 from napari_ctlns.formats import read_mask_onto, read_scan
-from napari_ctlns.inference.predict import lungs_with_margin
+from napari_ctlns.inference.searching import lungs_with_margin
 from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.metrics import dice
 from napari_ctlns.phantom import SLAB_MM, Phantom, PhantomSpec, make_phantom

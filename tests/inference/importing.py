@@ -3,11 +3,11 @@
 import numpy as np
 
 from napari_ctlns.events import Finished, Uncontrolled
-from napari_ctlns.inference.engines import TorchEngine
 from napari_ctlns.inference.ensemble import Member
 from napari_ctlns.inference.importing import import_model
 from napari_ctlns.inference.model import read_card
-from napari_ctlns.inference.predict import predict_volume
+from napari_ctlns.inference.searching import predict_volume
+from napari_ctlns.inference.torch_engine import TorchEngine
 from napari_ctlns.specs import ImportSpec
 from napari_ctlns.volume import Geometry, Volume
 

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from napari_ctlns.errors import ModelError
-from napari_ctlns.inference import engines
+from napari_ctlns.inference import engines, openvino_engine
 from napari_ctlns.inference.cache import cache_folder, keep_newest
-from napari_ctlns.inference.engines import OpenVinoEngine, TorchEngine, prepare_engine
+from napari_ctlns.inference.engines import prepare_engine
 from napari_ctlns.inference.model import ModelCard, load_network, read_card, save_model
+from napari_ctlns.inference.openvino_engine import OpenVinoEngine
+from napari_ctlns.inference.torch_engine import TorchEngine, windows_at_once
 from napari_ctlns.networks import build_network
 from napari_ctlns.recipe import Network, Patches, Recipe
 
@@ -90,7 +92,7 @@ def test_openvino_says_what_torch_says_of_every_network(tmp_path, monkeypatch, k
     window = batch.shape[2:]
     np.testing.assert_allclose(TorchEngine(model, window).run(batch), expected, atol=1e-5)
     for half, largest, typical in ((False, 1e-3, 1e-4), (True, 0.2, 0.02)):
-        monkeypatch.setattr(engines, "_has_bf16", lambda _, half=half: half)
+        monkeypatch.setattr(openvino_engine, "_has_bf16", lambda _, half=half: half)
         engine = OpenVinoEngine(model, window)
         found = engine.run(batch)
         assert engine.name.endswith("bf16" if half else "fp32")
@@ -122,9 +124,9 @@ def test_attention_ties_a_model_to_its_window():
 def test_a_gpu_is_given_more_small_windows_than_large_ones_at_once():
     flat = Recipe(name="flat", patches=Patches(size=(7, 64, 64)), network=Network(dimensions=2))
     deep = Recipe(name="deep")
-    assert engines._windows_at_once(flat, (7, 512, 512)) == 8
-    assert engines._windows_at_once(deep, (64, 64, 64)) == 8
-    assert engines._windows_at_once(deep, (256, 256, 256)) == 1
+    assert windows_at_once(flat, (7, 512, 512)) == 8
+    assert windows_at_once(deep, (64, 64, 64)) == 8
+    assert windows_at_once(deep, (256, 256, 256)) == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -146,14 +148,16 @@ def test_auto_takes_openvino_on_a_cpu(model, monkeypatch):
     engine = prepare_engine(model)
     assert engine.name.startswith("OpenVINO")
     assert engine.notes == ()
-    assert prepare_engine(model, device="cpu").name == engine.name
+    assert engine.reason == "there is no GPU here"
+    asked_for = prepare_engine(model, device="cpu")
+    assert (asked_for.name, asked_for.reason) == (engine.name, "as asked for")
 
 
 def test_torch_takes_over_with_a_note_when_openvino_fails(model, monkeypatch):
     def broken(*_):
         raise RuntimeError("no such instruction\nstack of a driver")
 
-    monkeypatch.setattr(engines, "import_openvino", broken)
+    monkeypatch.setattr(openvino_engine, "import_openvino", broken)
     engine = prepare_engine(model, device="cpu")
     assert engine.name == "torch cpu"
     assert len(engine.notes) == 1
@@ -195,7 +199,7 @@ def test_a_converted_network_is_kept_and_a_damaged_one_made_anew(model, monkeypa
         raise AssertionError("converted again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engines, "_convert", forbidden)
+        patch.setattr(openvino_engine, "_convert", forbidden)
         np.testing.assert_array_equal(OpenVinoEngine(model, WINDOW).run(_batch()), expected)
     (kept / "network.xml").write_text("<net", "utf-8")
     np.testing.assert_array_equal(OpenVinoEngine(model, WINDOW).run(_batch()), expected)
@@ -222,7 +226,7 @@ def test_old_cache_entries_go(tmp_path):
 
 def test_openvino_comes_without_its_telemetry():
     code = (
-        "import sys; from napari_ctlns.inference.engines import import_openvino; "
+        "import sys; from napari_ctlns.inference.openvino import import_openvino; "
         "import_openvino(); import openvino.tools.ovc; "
         "print([m for m, v in sys.modules.items() if m.startswith('openvino_telemetry') and v])"
     )

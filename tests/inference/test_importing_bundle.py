@@ -14,8 +14,9 @@ from monai.transforms import Invertd
 
 from napari_ctlns.errors import ModelError
 from napari_ctlns.formats import read_scan, write_volume
-from napari_ctlns.inference.engines import TorchEngine, prepare_engine
+from napari_ctlns.inference.engines import prepare_engine
 from napari_ctlns.inference.model import read_card
+from napari_ctlns.inference.torch_engine import TorchEngine
 from napari_ctlns.volume import Geometry, Volume
 
 from .foreign_models import UNET, bundle_config, bundle_network, scan_array, write_bundle

@@ -139,6 +139,7 @@ def test_on_a_gpu_it_runs_on_the_cpu_with_a_word(tmp_path, monkeypatch):
         engine = prepare_engine(tmp_path / "model", device=device)
         assert "OpenVINO" in engine.name
         assert "not on the GPU" in engine.notes[0]
+        assert engine.reason == "ONNX models run on no GPU"
     assert prepare_engine(tmp_path / "model", device="cpu").notes == ()
     with pytest.raises(ModelError, match="runs on OpenVINO alone"):
         load_network(tmp_path / "model")

@@ -9,10 +9,12 @@ import SimpleITK as sitk
 from napari_ctlns.errors import CtlnsError, ModelError, OutputError
 from napari_ctlns.events import Finished, Log, Progress, Saved, Started, ThreadControl, Uncontrolled
 from napari_ctlns.inference import predict as predict_module
+from napari_ctlns.inference import searching
 from napari_ctlns.inference.engines import prepare_engine
 from napari_ctlns.inference.ensemble import Member
 from napari_ctlns.inference.model import read_card
-from napari_ctlns.inference.predict import predict, predict_volume
+from napari_ctlns.inference.predict import predict
+from napari_ctlns.inference.searching import predict_volume
 from napari_ctlns.recipe import Preparation
 from napari_ctlns.specs import PredictSpec
 from napari_ctlns.volume import Geometry, Volume
@@ -97,6 +99,8 @@ def test_a_mask_lies_where_its_scan_does(tmp_path, model, direction):
     result = _result(events)
     assert result["nodules"] == 2
     assert {"read", "prepare", "network", "mask", "write", "measure"} <= set(result["seconds"])
+    said = f"runs on {result['engine']}: {result['engine_reason']}"
+    assert said in [e.message for e in events if isinstance(e, Log)]
     assert json.loads(json.dumps(result)) == result
 
 
@@ -142,9 +146,7 @@ def test_threshold_and_smallest_diameter_count(tmp_path, model):
 
 
 def test_without_lungs_the_whole_scan_is_searched_and_that_is_said(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(
-        predict_module, "lung_mask", lambda v: v.mask(np.zeros(v.array.shape, "u1"))
-    )
+    monkeypatch.setattr(searching, "lung_mask", lambda v: v.mask(np.zeros(v.array.shape, "u1")))
     events = list(predict(_spec(tmp_path, model, whole=False), Uncontrolled()))
     warnings = [e.message for e in events if isinstance(e, Log) and e.level == "warning"]
     assert any("no lungs" in w for w in warnings)
@@ -176,7 +178,7 @@ def test_what_reaches_the_lungs_is_kept_whole_and_what_lies_outside_dropped(mode
         lungs[:, :, :34] = 1
         return volume.mask(lungs)
 
-    monkeypatch.setattr(predict_module, "lung_mask", left_side)
+    monkeypatch.setattr(searching, "lung_mask", left_side)
     scan = _scan_with_rods()
     gated, whole = _predicted(scan, model), _predicted(scan, model, whole=True)
     assert whole.mask.array.max() == 2
@@ -305,7 +307,7 @@ def test_slices_left_out_have_no_probability_and_resized_ones_lie_where_they_did
 
 
 def test_lungs_are_looked_for_everywhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_module, "lung_mask", lambda _: pytest.fail("lungs are not known"))
+    monkeypatch.setattr(searching, "lung_mask", lambda _: pytest.fail("lungs are not known"))
     hu = np.full((4, 16, 48), 300, np.int16)
     hu[:, :, 24:] = -1000
     found = _predicted(

@@ -60,7 +60,8 @@ def predict(spec, control):
         write_volume(scan.probability(probability.array / 10), spec.uncertainty)
     yield Saved(path=spec.mask, kind="mask")
     write_table(measure(mask, scan, probability), Path(spec.table))
-    yield Finished(result={"nodules": int(mask.array.max()), "engine": ENGINE})
+    told = {"engine": ENGINE, "engine_reason": "the fastest here"}
+    yield Finished(result={"nodules": int(mask.array.max()), **told})
 
 
 if __name__ == "__main__":

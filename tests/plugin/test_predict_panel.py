@@ -247,7 +247,7 @@ def test_nodules_become_an_editable_layer_with_findings_and_a_table(
     assert not ready.job_bar.button.isEnabled()
     assert over(ready, qtbot).splitlines() == [
         "2 nodules found",
-        "Ran on a fake, the fastest that works here",
+        "Ran on a fake: the fastest here",
         "takes whatever is about as dense as a ball",
     ]
     layer = model_session.mask

@@ -168,5 +168,5 @@ def test_what_takes_longer_is_said() -> None:
 
 
 def test_the_engine_and_why_it_was_taken_is_said() -> None:
-    assert engine_in_words("torch cuda", "auto") == "Ran on torch cuda, the fastest that works here"
-    assert engine_in_words("OpenVINO fp32", "cpu") == "Ran on OpenVINO fp32, as you chose cpu"
+    words = engine_in_words("torch cuda", "the fastest here (NVIDIA H200)")
+    assert words == "Ran on torch cuda: the fastest here (NVIDIA H200)"

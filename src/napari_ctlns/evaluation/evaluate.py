@@ -25,9 +25,9 @@ from napari_ctlns.evaluation.summary import (
 from napari_ctlns.evaluation.text import report_text
 from napari_ctlns.events import Control, Event, Finished, Log, Progress, Saved, Started
 from napari_ctlns.findings import now
-from napari_ctlns.inference.engines import Engine, prepare_engine
+from napari_ctlns.inference.ensemble import Member, prepared_member
 from napari_ctlns.inference.model import ModelCard, read_card
-from napari_ctlns.inference.predict import Seconds, predict_prepared
+from napari_ctlns.inference.searching import Seconds, predict_prepared
 from napari_ctlns.masks.islands import mask_from_probability
 from napari_ctlns.metrics import NoduleMatch, match_nodules
 from napari_ctlns.recipe import Recipe
@@ -73,13 +73,13 @@ def evaluate(spec: EvaluateSpec, control: Control) -> Iterator[Event]:
     scans = _scans(open_dataset(spec.dataset), spec.split, card.recipe)
     time = f"{now().astimezone():%Y%m%d-%H%M%S}"
     out = spec.out or spec.model.absolute().parent / f"evaluation-{time}"
-    engine = prepare_engine(spec.model, device=spec.device)
-    for note in engine.notes:
+    member = prepared_member(spec.model, card.recipe, device=spec.device)
+    for note in member.engine.notes:
         yield Log(message=note, level="warning")
     scores: list[ScanScores] = []
     for done, scan in enumerate(scans):
         yield Progress(done=done, total=len(scans), unit="scan")
-        found = yield from predict_scan(scan, engine, card.recipe, control)
+        found = yield from predict_scan(scan, member, control)
         if found is None:
             yield Finished(stopped=True)
             return
@@ -90,7 +90,7 @@ def evaluate(spec: EvaluateSpec, control: Control) -> Iterator[Event]:
                 temporary.write_bytes(picture)
             yield Saved(path=path, kind="picture")
     yield Progress(done=len(scans), total=len(scans), unit="scan")
-    result: Summary = {**summary(scores), "engine": engine.name}
+    result: Summary = {**summary(scores), "engine": member.engine.name}
     for path in _write(out, time, spec, card, scores, result):
         yield Saved(path=path, kind="report")
     yield Finished(result={**result, "out": str(out)})
@@ -111,7 +111,7 @@ def scans_of_split(dataset: Dataset, split: Split) -> list[PreparedScan]:
 
 
 def predict_scan(
-    scan: PreparedScan, engine: Engine, recipe: Recipe, control: Control
+    scan: PreparedScan, member: Member, control: Control
 ) -> Generator[Log | Progress, None, Predicted | None]:
     """Predict a prepared scan and compare it with its true mask.
 
@@ -122,10 +122,10 @@ def predict_scan(
     Predicted or None
         None when stopped.
     """
-    seconds = Seconds()
+    seconds, recipe = Seconds(), member.recipe
     volume = scan.volume()
     of_lungs = recipe.structure == "lung"
-    windows = predict_prepared(volume, engine, recipe, control=control, seconds=seconds)
+    windows = predict_prepared(volume, member, control=control, seconds=seconds)
     probability = yield from _without_progress(windows)
     if probability is None:
         return None

@@ -1,16 +1,25 @@
 """Several answers to one scan: their mean, and how far they disagree."""
 
+import functools
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.errors import ModelError
-from napari_ctlns.inference.engines import Engine, FloatArray, Window
+from napari_ctlns.inference.engines import (
+    Engine,
+    EngineSource,
+    FloatArray,
+    Window,
+    prepare_engine,
+)
 from napari_ctlns.recipe import Recipe
+from napari_ctlns.specs import Device
 
 Axes = tuple[int, ...]
 
@@ -25,11 +34,33 @@ class Member:
         Prepared for ``window``.
     window
         Voxels (z, y, x); None: the recipe's.
+    on_cpu
+        Prepares an engine that answers as this one does and needs no GPU, where the memory
+        of the GPU proves too small; None: there is none.
     """
 
     engine: Engine
     recipe: Recipe
     window: Window | None = None
+    on_cpu: Callable[[], Engine] | None = None
+
+
+def prepared_member(
+    model: Path,
+    recipe: Recipe,
+    window: Window | None = None,
+    device: Device = "auto",
+    engine_for: EngineSource = prepare_engine,
+) -> Member:
+    """Return a model's member; the CPU's engine is prepared when first needed, and kept.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be run so, see `prepare_engine`.
+    """
+    on_cpu = functools.cache(functools.partial(engine_for, model, window, "cpu"))
+    return Member(engine_for(model, window, device), recipe, window, on_cpu)
 
 
 class FlippedEngine:
@@ -45,12 +76,8 @@ class FlippedEngine:
 
     def __init__(self, engine: Engine, axes: Axes) -> None:
         self._engine, self._axes = engine, axes
-        self.name, self.notes = engine.name, engine.notes
-
-    @property
-    def batch_size(self) -> int:
-        """As many windows as the engine likes."""
-        return self._engine.batch_size
+        self.name, self.reason, self.notes = engine.name, engine.reason, engine.notes
+        self.batch_size = engine.batch_size
 
     def run(self, batch: FloatArray) -> FloatArray:
         """Return probabilities of normalised windows, see `Engine`."""
@@ -66,8 +93,16 @@ def with_mirror_images(member: Member) -> tuple[Member, ...]:
     """
     axes = (-2, -1) if member.recipe.network.dimensions == 2 else (-3, -2, -1)
     sets = [c for n in range(1, len(axes) + 1) for c in itertools.combinations(axes, n)]
-    flipped = (FlippedEngine(member.engine, c) for c in sets)
-    return (member, *(Member(engine, member.recipe, member.window) for engine in flipped))
+    return (member, *(_mirrored(member, c) for c in sets))
+
+
+def _mirrored(member: Member, axes: Axes) -> Member:
+    on_cpu = member.on_cpu
+    return replace(
+        member,
+        engine=FlippedEngine(member.engine, axes),
+        on_cpu=None if on_cpu is None else lambda: FlippedEngine(on_cpu(), axes),
+    )
 
 
 def shared_structure(recipes: Sequence[Recipe]) -> Literal["nodule", "lung"]:

@@ -46,6 +46,7 @@ def plan_tiling(
     recipe: Recipe,
     window: Index | None = None,
     inside: Bools | None = None,
+    most: int | None = None,
 ) -> Tiling:
     """Choose windows for a scan.
 
@@ -62,6 +63,9 @@ def plan_tiling(
         Voxels (z, y, x) that the network is to see at once; None: chosen here.
     inside
         Where to look, on the same grid; None: everywhere.
+    most
+        Voxels of a window that is chosen here, if it can be so small; None: as many as
+        `MOST_VOXELS` and the network's own window.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def plan_tiling(
             line.choices(least, most)
             for line, least, most in zip(axes, smallest, largest, strict=True)
         ]
-    best, touching = _cheapest(choices, needed, max(MOST_VOXELS, math.prod(own)))
+    best, touching = _cheapest(choices, needed, most or max(MOST_VOXELS, math.prod(own)))
     starts = [axis.starts[k] for axis, k in zip(best, np.nonzero(touching), strict=True)]
     z, y, x = (axis.side for axis in best)
     return Tiling(

@@ -1,14 +1,16 @@
 """A scan goes through a network window by window, in little memory."""
 
-from collections.abc import Generator
+import math
+from collections.abc import Callable, Generator
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_ctlns.dataset.blocks import cut_block
-from napari_ctlns.events import Control, Progress, Uncontrolled
+from napari_ctlns.events import Control, Log, Progress, Uncontrolled
 from napari_ctlns.inference.engines import Engine
-from napari_ctlns.inference.planning import Index, answered, plan_tiling
+from napari_ctlns.inference.memory import DeviceMemoryError, at_once, too_small
+from napari_ctlns.inference.planning import Index, Tiling, answered, plan_tiling
 from napari_ctlns.normalising import scaling_of
 from napari_ctlns.recipe import Recipe
 
@@ -91,6 +93,46 @@ class SlabBlender:
         self._first = z
 
 
+class _Shown:
+    """The windows of a tiling that an engine was shown, and its answers to them, blended."""
+
+    def __init__(self, hu: npt.NDArray[np.int16], recipe: Recipe, tiling: Tiling) -> None:
+        answer = answered(tiling.window, recipe)
+        self.tiling = tiling
+        self.count = 0
+        self._hu = hu
+        self._scaling = scaling_of(recipe.preparation, hu)
+        # slices that a network of 2 dimensions sees below the one it answers for
+        self._below = (tiling.window[0] - answer[0]) // 2
+        z, y, x = hu.shape
+        self._blender = SlabBlender((z, y, x), blending_weights(answer))
+
+    @property
+    def left(self) -> int:
+        """How many windows there are still to show."""
+        return len(self.tiling.starts) - self.count
+
+    def fits(self, engine: Engine, windows: int) -> bool:
+        """Show an engine the next windows, if they fit into the memory of its device."""
+        starts = self.tiling.starts[self.count : self.count + windows]
+        blocks = [
+            cut_block(self._hu, (z - self._below, y, x), self.tiling.window) for z, y, x in starts
+        ]
+        batch = np.stack([self._scaling.applied(block) for block in blocks])[:, None]
+        try:
+            values = engine.run(batch)
+        except DeviceMemoryError:
+            return False
+        for start, value in zip(starts, values[:, 0], strict=True):
+            self._blender.add(start, value)
+        self.count += len(starts)
+        return True
+
+    def blended(self) -> npt.NDArray[np.float16]:
+        """Return the answers, 0 where no window was shown."""
+        return self._blender.result()
+
+
 def predict_array(
     hu: npt.NDArray[np.int16],
     engine: Engine,
@@ -98,8 +140,12 @@ def predict_array(
     window: Index | None = None,
     inside: npt.NDArray[np.bool_] | None = None,
     control: Control | None = None,
-) -> Generator[Progress, None, npt.NDArray[np.float16] | None]:
+    on_cpu: Callable[[], Engine] | None = None,
+) -> Generator[Log | Progress, None, npt.NDArray[np.float16] | None]:
     """Find where nodules are, window by window.
+
+    What does not fit into the memory of a GPU is tried with half as many windows at once,
+    then with windows of half the size, if the model may be run at them, then on the CPU.
 
     Parameters
     ----------
@@ -114,33 +160,69 @@ def predict_array(
         Where to look, on the same grid; None: everywhere.
     control
         Asked between windows.
+    on_cpu
+        Prepares an engine for the same model that needs no GPU; None: there is none.
 
     Yields
     ------
     Progress
         Windows done.
+    Log
+        A warning that memory is short, and how it goes on.
 
     Returns
     -------
     float16 array or None
         Probability (z, y, x), 0 where no window looked; None when stopped.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If all that was in vain.
     """
     control = control or Uncontrolled()
-    z, y, x = hu.shape
-    tiling = plan_tiling(hu, recipe, window, inside)
-    window, starts, answer = tiling.window, tiling.starts, answered(tiling.window, recipe)
-    # slices that a network of 2 dimensions sees below the one it answers for
-    below = (window[0] - answer[0]) // 2
-    scaling = scaling_of(recipe.preparation, hu)
-    blender = SlabBlender((z, y, x), blending_weights(answer))
-    for done in range(0, len(starts), engine.batch_size):
+    planned = plan_tiling(hu, recipe, window, inside)
+    shown, windows = _Shown(hu, recipe, planned), engine.batch_size
+    while shown.left:
         control.wait_while_paused()
         if control.stop_requested():
             return None
-        batch = starts[done : done + engine.batch_size]
-        blocks = [cut_block(hu, (z - below, y, x), window) for z, y, x in batch]
-        values = engine.run(np.stack([scaling.applied(block) for block in blocks])[:, None])
-        for start, value in zip(batch, values[:, 0], strict=True):
-            blender.add(start, value)
-        yield Progress(done=done + len(batch), total=len(starts), unit="window")
-    return blender.result()
+        windows = min(windows, shown.left)
+        if shown.fits(engine, windows):
+            yield Progress(done=shown.count, total=len(shown.tiling.starts), unit="window")
+        elif windows > 1:
+            windows //= 2
+            yield _goes_on(at_once(windows))
+        elif (smaller := _smaller(shown.tiling, hu, recipe, inside)) is not None:
+            shown = _Shown(hu, recipe, smaller)
+            yield _goes_on(f"with windows of {' x '.join(map(str, smaller.window))}")
+        elif on_cpu is not None:
+            yield _goes_on("with the CPU, which takes longer")
+            engine, on_cpu = on_cpu(), None
+            yield from (Log(message=note, level="warning") for note in engine.notes)
+            windows = engine.batch_size
+            if shown.tiling is not planned:  # what the GPU answered at its own windows is kept
+                shown = _Shown(hu, recipe, planned)
+        else:
+            raise DeviceMemoryError("GPU memory is too small for one window; choose the device cpu")
+    return shown.blended()
+
+
+def _smaller(
+    tiling: Tiling,
+    hu: npt.NDArray[np.int16],
+    recipe: Recipe,
+    inside: npt.NDArray[np.bool_] | None,
+) -> Tiling | None:
+    """Return windows of half the voxels, or the smallest that the network is run at.
+
+    None if they are that small already: as the patches that it learned from, or as the one
+    window that it takes.
+    """
+    most = math.prod(answered(tiling.window, recipe)) // 2
+    smaller = plan_tiling(hu, recipe, None, inside, most)
+    return smaller if math.prod(smaller.window) < math.prod(tiling.window) else None
+
+
+def _goes_on(remedy: str) -> Log:
+    return Log(message=too_small(remedy), level="warning")

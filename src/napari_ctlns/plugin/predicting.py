@@ -237,10 +237,9 @@ def time_in_words(models: int, mirrored: bool, dimensions: int) -> str:
     return f"{asked}: takes about {models * images} times as long"
 
 
-def engine_in_words(engine: str, device: Device) -> str:
+def engine_in_words(engine: str, reason: str) -> str:
     """Say on what the network ran, and why."""
-    why = "the fastest that works here" if device == "auto" else f"as you chose {device}"
-    return f"Ran on {engine}, {why}"
+    return f"Ran on {engine}: {reason}"
 
 
 def _metrics(metrics: dict[str, float]) -> str:

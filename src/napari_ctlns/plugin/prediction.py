@@ -28,8 +28,8 @@ class Prediction(Work):
     """Files in a thread, the network in the child, results in a thread, then a layer.
 
     It belongs to the session: the panel that started it may be closed. Its
-    `Finished` has ``nodules`` (how many), ``layer``, ``engine``, the
-    ``device`` that was asked for, and ``warnings``.
+    `Finished` has ``nodules`` (how many), ``layer``, ``engine``,
+    ``engine_reason`` (why that one), and ``warnings``.
     Stopped or failed, it leaves neither a layer nor a file.
 
     Parameters
@@ -54,7 +54,7 @@ class Prediction(Work):
         self._session = session
         self._volume = volume
         self._choice = choice
-        self._engine = ""
+        self._engine = self._engine_reason = ""
         self._name = name
         self._folder = TemporaryFolder()
         self._warnings: list[str] = []
@@ -89,6 +89,7 @@ class Prediction(Work):
 
     def _read(self, result: dict[str, Any]) -> None:
         self._engine = result.get("engine", "")
+        self._engine_reason = result.get("engine_reason", "")
         self.say(Log(message="Read the result"))
         files = one_step("Read", read_files, self._spec, self._volume, self._choice)
         self._follow(ThreadWork(files), self._show)
@@ -100,7 +101,7 @@ class Prediction(Work):
             "nodules": len(found.table),
             "layer": layer,
             "engine": self._engine,
-            "device": self._choice.device,
+            "engine_reason": self._engine_reason,
             "warnings": self._warnings,
         }
         self.say(Finished(result=told))

@@ -253,7 +253,7 @@ class PredictPanel(Panel):
     def _found(self, result: dict[str, Any]) -> None:
         words = [found_in_words(result["nodules"])]
         if result["engine"]:
-            words.append(engine_in_words(result["engine"], result["device"]))
+            words.append(engine_in_words(result["engine"], result["engine_reason"]))
         self.job_bar.say("\n".join([*words, *result["warnings"]]))
 
     def _applied(self, result: dict[str, Any]) -> None:
