@@ -16,7 +16,8 @@ from napari_ctlns.inference.ensemble import Member, with_mirror_images
 from napari_ctlns.inference.memory import DeviceMemoryError, within_memory
 from napari_ctlns.inference.predict import predict
 from napari_ctlns.inference.searching import predict_volume
-from napari_ctlns.inference.torch_engine import TorchEngine
+from napari_ctlns.inference.torch_engine import TorchEngine, with_channels_last
+from napari_ctlns.networks import build_network
 from napari_ctlns.recipe import Network, Patches, Preparation, Recipe
 from napari_ctlns.specs import PredictSpec
 from napari_ctlns.volume import Geometry, Volume
@@ -340,3 +341,38 @@ def test_without_room_for_the_weights_the_cpu_is_taken(model, with_gpu, monkeypa
     assert engine.name == "torch cpu"
     assert engine.reason == "the GPU does not work"
     assert "GPU memory is too small" in engine.notes[0]
+
+
+CONVOLUTIONS = (
+    torch.nn.Conv2d,
+    torch.nn.Conv3d,
+    torch.nn.ConvTranspose2d,
+    torch.nn.ConvTranspose3d,
+)
+
+
+@pytest.mark.parametrize(
+    ("network", "turned"),
+    [
+        ({}, True),
+        ({"dimensions": 2}, True),
+        ({"norm": "instance"}, False),
+        ({"upsampling": "linear"}, False),
+    ],
+)
+def test_channels_come_last_where_every_layer_keeps_them(network, turned):
+    flat = network.get("dimensions") == 2
+    size = (3, SIDE, SIDE) if flat else (SIDE,) * 3
+    torch.manual_seed(0)
+    built = build_network(recipe_of(size, **network)).eval()
+    batch = torch.rand(2, 1, *size)
+    with torch.inference_mode():
+        expected = built(batch)
+        with_channels_last(built)
+        np.testing.assert_allclose(built(batch), expected, atol=1e-5)
+    layout = torch.channels_last if flat else torch.channels_last_3d
+    # those of one channel lie the same either way
+    weights = [m.weight for m in built.modules() if isinstance(m, CONVOLUTIONS)]
+    deep = [w for w in weights if min(w.shape[:2]) > 1 and max(w.shape[2:]) > 1]
+    assert deep
+    assert {w.is_contiguous(memory_format=layout) for w in deep} == {turned}
