@@ -25,12 +25,15 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_ctlns.cohort.manifest import Row
 from napari_ctlns.events import Log, Metric, Progress, Started, event_to_json
 from napari_ctlns.findings import Annotation
 from napari_ctlns.formats import ScanFile
+from napari_ctlns.inference.foreign import Foreign
 from napari_ctlns.inference.model import CARD, ModelCard
 from napari_ctlns.jobs.run_folder import write_state
 from napari_ctlns.plugin.annotation_tools import annotation_tools_of
+from napari_ctlns.plugin.importing import Importable
 from napari_ctlns.plugin.panels.annotations_panel import AnnotationsPanel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
@@ -168,6 +171,18 @@ def fill(panel: Panel, qtbot: QtBot) -> None:
         tools = annotation_tools_of(session_of(panel._session.viewer))
         tools.select([0])
         tools.set_diameter(7.0)
+    if isinstance(panel, PredictPanel):
+        panel.queue.show_rows(
+            [
+                Row("a.mha", "", "a" * 60, "done", "12.3"),
+                Row("b.mha", "", "b", "failed", "1.2", error=LONG_WORDS),
+            ]
+        )
+        panel.import_offer.offer(
+            Importable(Foreign(Path("a.onnx"), "onnx"), ("b",) * 2, ("0",) * 2)
+        )
+        for fold in panel.import_offer.findChildren(Fold):
+            fold.expand()
     if isinstance(panel, TrainPanel):
         (bar,) = panel.findChildren(JobBar)
         qtbot.waitUntil(bar.cancel.isVisible, timeout=LONG)
@@ -176,12 +191,12 @@ def fill(panel: Panel, qtbot: QtBot) -> None:
 
 def work(panel: Panel, qtbot: QtBot) -> None:
     """Let the panel show work that goes on."""
-    (bar,) = panel.findChildren(JobBar)
-    if not bar.working:
-        going = EndlessWork(panel)
-        bar.follow(going)
-        going.say(Progress(done=12, total=345, unit="windows"))
-    qtbot.waitUntil(bar.cancel.isVisible, timeout=LONG)
+    for bar in panel.findChildren(JobBar):
+        if not bar.working:
+            going = EndlessWork(panel)
+            bar.follow(going)
+            going.say(Progress(done=12, total=345, unit="windows"))
+        qtbot.waitUntil(lambda bar=bar: not bar._progress.isHidden(), timeout=LONG)
     rounds()
 
 
@@ -302,8 +317,8 @@ def test_words_are_not_cut_off(
         fold.expand()
     settle(panel, qtbot)
     assert cut_off(panel) == []
-    (bar,) = panel.findChildren(JobBar)
-    bar.say(LONG_WORDS, trouble=True)
+    for bar in panel.findChildren(JobBar):
+        bar.say(LONG_WORDS, trouble=True)
     settle(panel, qtbot)
     assert cut_off(panel) == []
     open_all()

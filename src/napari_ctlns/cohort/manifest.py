@@ -63,7 +63,7 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / COHORT_MANIFEST
-        self._rows = {row.file: row for row in _read(self.path)}
+        self._rows = {row.file: row for row in read_rows(self.path)}
         self._changed = False
         self._written = time.monotonic()
         self.settle()
@@ -127,7 +127,14 @@ def one_line(words: object) -> str:
     return " ".join(str(words).split())
 
 
-def _read(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[Row]:
+    """Give the rows of a manifest as they are; none where there is no file.
+
+    Raises
+    ------
+    RunError
+        If it is no manifest, or damaged.
+    """
     if not path.exists():
         return
     try:

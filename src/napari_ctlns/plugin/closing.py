@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMessageBox, QWidget
 
+from napari_ctlns.plugin.work import Work
+
 if TYPE_CHECKING:
     from napari_ctlns.plugin.session import Session
 
 
 class CloseGuard(QObject):
-    """Asks about trainings before the window closes, and ends all other work when it does.
+    """Asks about long work before the window closes, and ends all but trainings when it does.
 
     Parameters
     ----------
@@ -31,11 +33,27 @@ class CloseGuard(QObject):
         if event.type() != QEvent.Type.Close:
             return False
         running = self._session.running_trainings()
-        if running and not self._settled(watched, running):
+        if (running and not self._settled(watched, running)) or not self._may_stop(watched):
             event.ignore()
             return True
         self._session.close()
         return False
+
+    def _may_stop(self, window: QObject) -> bool:
+        """Ask whether long work may be stopped; False if the window is to stay open."""
+        asking = (work for work in self._session.findChildren(Work) if work.before_closing)
+        work = next((work for work in asking if not work.over), None)
+        if work is None:
+            return True
+        question = QMessageBox(window if isinstance(window, QWidget) else None)
+        question.setWindowTitle("Work goes on")
+        words, more = work.before_closing
+        question.setText(words)
+        question.setInformativeText(more)
+        stop = question.addButton("Stop it", QMessageBox.ButtonRole.DestructiveRole)
+        question.setDefaultButton(question.addButton("Cancel", QMessageBox.ButtonRole.RejectRole))
+        question.exec()
+        return question.clickedButton() is stop
 
     def _settled(self, window: QObject, running: list[Path]) -> bool:
         """Ask what becomes of trainings; False if the window is to stay open."""

@@ -29,10 +29,18 @@ def runs_folder(working_folder: Path) -> Path:
     return working_folder / "runs"
 
 
+def models_folder(working_folder: Path) -> Path:
+    """Return where models go that were trained elsewhere."""
+    return working_folder / "models"
+
+
 def recent_models(working_folder: Path) -> list[Path]:
-    """Return the best models of the runs in the working folder, the newest first."""
+    """Return models in the working folder, the newest first: imported ones, the best of runs."""
+    trained, imported = runs_folder(working_folder), models_folder(working_folder)
     try:
-        cards = list(runs_folder(working_folder).glob(f"*/{_BEST_MODEL}/{CARD}"))
+        cards = list(trained.glob(f"*/{_BEST_MODEL}/{CARD}"))
+        # several folds lie in folders of one model
+        cards += [*imported.glob(f"*/{CARD}"), *imported.glob(f"*/fold_*/{CARD}")]
         newest = sorted(cards, key=lambda card: card.stat().st_mtime, reverse=True)
     except OSError:
         return []

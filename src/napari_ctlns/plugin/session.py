@@ -326,10 +326,14 @@ class Session(QObject):
             self._child = ChildProcess(self)
         return self._child
 
+    def new_child(self) -> ChildProcess:
+        """Return another process, for long work that no other work is to wait for."""
+        return ChildProcess(self)
+
     def close(self) -> None:
         """End the work that is not to outlive the window."""
-        if self._child is not None:
-            self._child.close()
+        for child in self.findChildren(ChildProcess):
+            child.close()
         self.closed.emit()
 
     def choose_model(self, model: Path | None) -> None:

@@ -134,7 +134,7 @@ def plan_training(
         raise DatasetError(why_not)
     if run is not None and (why_not := run_why_not(run)):
         raise RunError(why_not)
-    out = run or _unused(runs_folder(working_folder) / f"{recipe.name}-{_stamp()}")
+    out = run or unused_path(runs_folder(working_folder) / f"{recipe.name}-{_stamp()}")
     prepare: PrepareSpec | None = None
     copies: Copies | None = None
     if isinstance(data, PreparedData):
@@ -174,7 +174,7 @@ def _preparation(
         digits = hashlib.sha256(told_apart.encode()).hexdigest()[:8]
         out = datasets / f"{scans.name}-{digits}"
         return PrepareSpec(source=scans, out=out, recipe=recipe, annotations=annotations), None
-    out = _unused(datasets / f"open-layers-{_stamp()}")
+    out = unused_path(datasets / f"open-layers-{_stamp()}")
     copies = Copies(data.pairs, out.with_name(f"{out.name}-files"))
     spec = PrepareSpec(
         source=copies.folder / "scans",
@@ -203,7 +203,7 @@ def _stamp() -> str:
     return datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 
-def _unused(path: Path) -> Path:
+def unused_path(path: Path) -> Path:
     """Return ``path``, with a number if there is something of that name."""
     number, free = 1, path
     while free.exists():

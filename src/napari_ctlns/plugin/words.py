@@ -1,8 +1,21 @@
 """Words for people: counts, times, how far something is, and what may go on in the next line."""
 
 import re
+from collections.abc import Mapping
 
 from napari_ctlns.events import Progress
+
+_IN_THE_PANEL: Mapping[str, str] = {
+    "--label": "Label",
+    "--fold": "Folds",
+    "--axes": "Axes",
+    "--activation": "Probability",
+    "--recipe and --set": "Prepared as and what is below it",
+    "--recipe": "Prepared as",
+    "another --out": "another folder for the results",
+    "--workers": "workers",
+}
+"""What the options of commands are called in the panel."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -33,3 +46,10 @@ def capitalised(words: str) -> str:
 def breakable(words: str) -> str:
     """Let series UIDs and paths go on in the next line, at places nobody sees."""
     return re.sub(r"\S{24}(?=\S)", "\\g<0>\u200b", words)
+
+
+def in_the_panel(words: str) -> str:
+    """Return words in which the options of commands have the names they have in the panel."""
+    for option, name in _IN_THE_PANEL.items():
+        words = words.replace(option, name)
+    return words

@@ -25,9 +25,13 @@ class Work(QObject):
         Emitted with every event, in order; the last is a `Finished` or a `Failed`.
     over
         Whether the last event has come.
+    before_closing
+        What a person is asked before the window closes on it, and what becomes of it then;
+        nothing: nobody is asked.
     """
 
     came = Signal(object)
+    before_closing: tuple[()] | tuple[str, str] = ()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ctlns.errors import ModelError
+from napari_ctlns.inference.foreign import CONFIGS, METADATA, bundle_labels
 from napari_ctlns.inference.importing.bundle_config import BundleConfig, read_config
 from napari_ctlns.inference.importing.bundle_transforms import (
     Preprocessing,
@@ -21,17 +22,10 @@ from napari_ctlns.inference.importing.found import Found, in_our_order
 from napari_ctlns.networks.imported import MONAI_CLASSES
 from napari_ctlns.recipe import ImportedNetwork, Inference, Preparation, Size
 
-_CONFIGS = tuple(f"configs/inference.{ending}" for ending in ("json", "yaml", "yml"))
-_METADATA = "configs/metadata.json"
 _CHECKPOINT = "models/model.pt"
 _PACKAGE = "monai.networks.nets."
 _OVERLAP = 0.25
 """What SlidingWindowInferer takes by default."""
-
-
-def is_bundle(source: Path) -> bool:
-    """Whether a folder is a MONAI bundle."""
-    return any((source / name).is_file() for name in (*_CONFIGS, _METADATA))
 
 
 def read_bundle(source: Path, axes: str | None) -> Found:
@@ -50,10 +44,10 @@ def read_bundle(source: Path, axes: str | None) -> Found:
         If a file is missing or damaged, it does what cannot be done here, or only
         running its configuration could tell what it does.
     """
-    file = next((source / name for name in _CONFIGS if (source / name).is_file()), None)
+    file = next((source / name for name in CONFIGS if (source / name).is_file()), None)
     if file is None:
-        raise ModelError(f"{source} has no {_CONFIGS[0]}; give a whole bundle")
-    config, metadata = read_config(file), read_json(source / _METADATA)
+        raise ModelError(f"{source} has no {CONFIGS[0]}; give a whole bundle")
+    config, metadata = read_config(file), read_json(source / METADATA)
     try:
         return _described(source, config, metadata, axes)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
@@ -89,7 +83,7 @@ def _described(
         preparation=_preparation(prepared, own_axes),
         inference=Inference(overlap=overlap, min_diameter_mm=0),
         weights=_weights(source),
-        labels=_labels(metadata),
+        labels=bundle_labels(metadata),
         activation=activation_of(_transforms(config, "postprocessing") or []),
         notes=tuple(notes),
     )
@@ -185,13 +179,3 @@ def _preparation(prepared: Preprocessing, axes: str) -> Preparation:
         scaling = {"normalisation": "divide", "subtrahend": prepared.subtrahend}
         scaling["divisor"] = prepared.divisor
     return Preparation(spacing_mm=spacing, clip_hu=prepared.clip_hu, **scaling)
-
-
-def _labels(metadata: dict[str, Any]) -> dict[str, int] | None:
-    """Return the channel of each label but background, as the metadata name them."""
-    outputs = metadata.get("network_data_format", {}).get("outputs", {})
-    said = outputs.get("pred", {}).get("channel_def")
-    if not isinstance(said, dict):
-        return None
-    named = {str(name): int(channel) for channel, name in said.items()}
-    return {name: c for name, c in named.items() if name.casefold() != "background"}

@@ -10,9 +10,10 @@ from torch import nn
 from napari_ctlns.errors import ModelError, OutputError
 from napari_ctlns.events import Control, Event, Finished, Log, Saved, Started
 from napari_ctlns.inference.engines import check_window
-from napari_ctlns.inference.importing.bundle import is_bundle, read_bundle
+from napari_ctlns.inference.foreign import is_bundle, is_nnunet, is_onnx
+from napari_ctlns.inference.importing.bundle import read_bundle
 from napari_ctlns.inference.importing.found import Found, chosen_label, recipe_of, the_imported
-from napari_ctlns.inference.importing.nnunet import is_nnunet, read_nnunet
+from napari_ctlns.inference.importing.nnunet import read_nnunet
 from napari_ctlns.inference.importing.onnx_file import must_run, read_onnx_file
 from napari_ctlns.inference.importing.probing import Shapes, probed
 from napari_ctlns.inference.model import (
@@ -104,7 +105,7 @@ def _read(spec: ImportSpec) -> dict[str, _Read]:
         raise ModelError(f"no {source}; give an nnU-Net folder, a MONAI bundle or an ONNX file")
     if spec.fold is not None and not is_nnunet(source):
         raise ModelError("only models of nnU-Net have folds; leave --fold out")
-    if source.is_file() and source.suffix.lower() == ".onnx":
+    if is_onnx(source):
         return {source.stem: read_onnx_file(source, _base(spec))}
     if spec.recipe is not None:
         raise ModelError("such a model has its own recipe; leave --recipe out, change it by --set")

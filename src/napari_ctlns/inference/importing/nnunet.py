@@ -5,28 +5,22 @@ biomedical image segmentation", and the files that nnunetv2 2.0 to 2.8 writes.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from napari_ctlns.errors import ModelError
+from napari_ctlns.inference.foreign import DATASET, PLANS, nnunet_labels, nnunet_places
 from napari_ctlns.inference.importing.checkpoints import read_checkpoint, read_json, state_of
 from napari_ctlns.inference.importing.found import Found, in_our_order
 from napari_ctlns.networks.imported import LAYER_ARGUMENTS
 from napari_ctlns.recipe import ImportedNetwork, Inference, Preparation
 from napari_ctlns.volume import AIR_HU
 
-PLANS, DATASET = "plans.json", "dataset.json"
 _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
 _OVERLAP = 0.5
 """What nnU-Net's predictor takes."""
 _LARGEST_HU = 32767
 _LEAST_DEVIATION = 1e-8
-
-
-def is_nnunet(source: Path) -> bool:
-    """Whether a folder is one of nnU-Net's: of a trained model, or of one of its folds."""
-    return source.is_dir() and any((folder / PLANS).is_file() for folder in _places(source))
 
 
 def read_nnunet(source: Path, fold: str | None, axes: str | None) -> dict[str, Found]:
@@ -52,7 +46,7 @@ def read_nnunet(source: Path, fold: str | None, axes: str | None) -> dict[str, F
     ModelError
         If a file is missing or damaged, or the model does what cannot be done here.
     """
-    folder = next(folder for folder in _places(source) if (folder / PLANS).is_file())
+    folder = next(folder for folder in nnunet_places(source) if (folder / PLANS).is_file())
     wanted = source.name if folder != source else None if fold is None else f"fold_{fold}"
     folds = [f for f in sorted(folder.glob("fold_*")) if wanted in (None, f.name) and f.is_dir()]
     if not folds:
@@ -63,10 +57,6 @@ def read_nnunet(source: Path, fold: str | None, axes: str | None) -> dict[str, F
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
         words = f"{PLANS} or {DATASET} of {folder} is not as nnU-Net v2 writes it"
         raise ModelError(f"{words} ({error}); give its whole model folder") from error
-
-
-def _places(source: Path) -> tuple[Path, ...]:
-    return (source, source.absolute().parent) if source.name.startswith("fold_") else (source,)
 
 
 def _of_fold(fold: Path, plans: dict[str, Any], dataset: dict[str, Any], file_axes: str) -> Found:
@@ -88,7 +78,7 @@ def _of_fold(fold: Path, plans: dict[str, Any], dataset: dict[str, Any], file_ax
     dimensions = len(window)
     if dimensions == 2 and axes[0] not in "SI":
         raise ModelError("this 2d model sees planes that are not axial; import its 3d_fullres")
-    labels, has_regions = _labels(dataset["labels"])
+    labels, has_regions = nnunet_labels(dataset["labels"])
     architecture, arguments = _architecture(configuration)
     arguments |= {"input_channels": 1, "num_classes": len(labels) + (not has_regions)}
     return Found(
@@ -118,19 +108,6 @@ def _configuration(plans: dict[str, Any], name: str, above: tuple[str, ...] = ()
     if parent is None or parent in above:
         return own
     return {**_configuration(plans, parent, (*above, name)), **own}
-
-
-def _labels(said: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
-    """Return the channel of each label but background, and whether labels are regions.
-
-    Regions may overlap: each has a sigmoid and the next channel. Plain labels share a
-    softmax, in which the number of a label is its channel.
-    """
-    values = {name: value if isinstance(value, list) else [value] for name, value in said.items()}
-    marked = {n: v for n, v in values.items() if n != "ignore" and any(number != 0 for number in v)}
-    if any(len(numbers) > 1 for numbers in values.values()):
-        return {name: channel for channel, name in enumerate(marked)}, True
-    return {name: int(numbers[0]) for name, numbers in marked.items()}, False
 
 
 def _preparation(plans: dict[str, Any], configuration: dict[str, Any], axes: str) -> Preparation:

@@ -8,7 +8,12 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 from napari_ctlns.errors import ModelError, OutputError
 from napari_ctlns.events import Event, Finished
 from napari_ctlns.inference.model import ModelCard, read_card
+from napari_ctlns.plugin.import_offers import ImportOffers
+from napari_ctlns.plugin.importing import imported_in_words
 from napari_ctlns.plugin.layers import findings_of
+from napari_ctlns.plugin.many_scans import ManyScans
+from napari_ctlns.plugin.model_import import ModelImport
+from napari_ctlns.plugin.opener import opener_of
 from napari_ctlns.plugin.predicting import (
     Choice,
     describe_model,
@@ -16,20 +21,27 @@ from napari_ctlns.plugin.predicting import (
     time_in_words,
 )
 from napari_ctlns.plugin.prediction import Prediction
+from napari_ctlns.plugin.prediction_words import (
+    applied_in_words,
+    found_in_words,
+    proposed_in_words,
+)
 from napari_ctlns.plugin.refinement import Application, refinement_of
 from napari_ctlns.plugin.runs import recent_models
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.views.controls import BUSY, no_scan
 from napari_ctlns.plugin.views.device_choice import DeviceChoice
+from napari_ctlns.plugin.views.import_offer import ImportOffer
 from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.mask_rules import MaskRules
 from napari_ctlns.plugin.views.model_choice import ModelChoices
 from napari_ctlns.plugin.views.panel import Panel, align_labels, form_layout
 from napari_ctlns.plugin.views.proposal_bar import ProposalBar
+from napari_ctlns.plugin.views.queue_view import QueueView
 from napari_ctlns.plugin.views.trouble import draw_trouble
-from napari_ctlns.plugin.words import breakable, counted
+from napari_ctlns.plugin.words import breakable
 from napari_ctlns.plugin.work import ThreadWork, Work, one_step, under_way
 
 if TYPE_CHECKING:
@@ -47,11 +59,15 @@ class PredictPanel(Panel):
         self.scan = LayerChoice(self._session, "scan", "The scan in which nodules are looked for")
         self.models = ModelChoices(read_settings().working_folder)
         self.facts = QLabel()
+        self.import_offer = ImportOffer()
+        self._imports = ImportOffers(self._session, self.import_offer, self)
         self.rules = MaskRules()
         self.device = DeviceChoice(read_settings().device)
         self.whole = QCheckBox("Whole scan")
         self.mirrored = QCheckBox("Mirror images (8x slower)")
         self.proposal = ProposalBar()
+        self.queue = QueueView()
+        self._many = ManyScans(self._session, self.queue, self.choice, self)
         self.job_bar = JobBar("Find nodules", "Find the nodules of the scan with the model")
         self._set_up_controls()
         self._lay_out()
@@ -77,6 +93,7 @@ class PredictPanel(Panel):
     def _lay_out(self) -> None:
         self.add_form({"Scan": self.scan, "Model": self.models})
         self.add(self.facts)
+        self.add(self.import_offer)
         self.add(self.rules)
         more = QWidget()
         rows = {"Reaches": self.rules.peak, "Device": self.device, "": self.rules.fill}
@@ -85,6 +102,9 @@ class PredictPanel(Panel):
         form.addRow("", self.mirrored)
         self.add_fold("More", more)
         self.add(self.proposal)
+        fold = self.add_fold("Many scans", self.queue)
+        if self.queue.bar.working:
+            fold.expand()
         self.add_foot(self.job_bar)
 
     def _connect(self) -> None:
@@ -98,7 +118,12 @@ class PredictPanel(Panel):
         self._refinement.failed.connect(self._say_trouble)
         self._refinement.began.connect(self._follow)
         self.models.chosen.connect(self._choose)
+        self.models.to_import.connect(self._imports.ask)
+        self._imports.changed.connect(self._show_models)
+        self._imports.trouble.connect(self._say_trouble)
+        self._imports.began.connect(self._follow)
         self.rules.changed.connect(self._refine)
+        self._many.reads.connect(self._follow_reading)
         self.mirrored.toggled.connect(self._show_facts)
         self.proposal.taken.connect(self._refinement.apply)
         self.proposal.left.connect(self._refinement.discard)
@@ -134,6 +159,7 @@ class PredictPanel(Panel):
     def _choose(self) -> None:
         session, chosen = self._session, self.models
         if (chosen.model, chosen.more_models) != (session.model, session.more_models):
+            self._imports.choose_anew()
             session.more_models = chosen.more_models
             self._session.choose_model(chosen.model)
 
@@ -149,15 +175,19 @@ class PredictPanel(Panel):
     def _show_facts(self) -> None:
         """Say what is to be known of the models, or what is wrong with one."""
         model, trouble = self._session.model, False
+        models = () if model is None else (model, *self._session.more_models)
         self._cards = ()
         words = "Choose the folder that training made; it is called best."
-        if model is not None:
+        if self._imports.follow(models):
+            words = ""
+        elif models:
             try:
-                self._cards = tuple(map(read_card, (model, *self._session.more_models)))
+                self._cards = tuple(map(read_card, models))
                 words = self._facts()
             except ModelError as error:
                 words, trouble = str(error), True
         self.facts.setText(breakable(words))
+        self.facts.setVisible(bool(words))
         draw_trouble(self.facts, trouble)
 
     def _facts(self) -> str:
@@ -217,9 +247,12 @@ class PredictPanel(Panel):
         if self._session.volume is None:
             self.job_bar.set_ready(no_scan(self._session.coming))
         elif not self._cards:
-            self.job_bar.set_ready("Choose a model first")
+            offered = self.import_offer.offered is not None
+            self.job_bar.set_ready("Import the model first" if offered else "Choose a model first")
         else:
             self.job_bar.set_ready()
+        self.import_offer.set_ready(BUSY if self.job_bar.working else "")
+        self._many.settle()
 
     def _proposal(self) -> tuple[str, str, str]:
         """Return what is proposed, why it cannot be applied, and why not discarded."""
@@ -239,14 +272,20 @@ class PredictPanel(Panel):
 
     def _take_up_work(self) -> None:
         """Show work that goes on already."""
-        work = under_way(self._session, Prediction) or self._refinement.work
+        session = self._session
+        work = under_way(session, Prediction) or under_way(session, ModelImport)
+        work = work or self._refinement.work
         if work is not None:
             self._follow(work)
 
     def _follow(self, work: Work) -> None:
         if self.job_bar.working:
             return
-        thens = {Prediction: self._found, Application: self._applied}
+        thens = {
+            Prediction: self._found,
+            Application: self._applied,
+            ModelImport: self._imported,
+        }
         self.job_bar.follow(work, thens.get(type(work), self._looked_lower))
         self._settle()
 
@@ -259,33 +298,23 @@ class PredictPanel(Panel):
     def _applied(self, result: dict[str, Any]) -> None:
         self.job_bar.say(applied_in_words(**result))
 
+    def _imported(self, result: dict[str, Any]) -> None:
+        self._imports.end()
+        self._list_models()
+        self.job_bar.say(imported_in_words(result))
+
+    def _follow_reading(self, work: Work) -> None:
+        """Show how a scan of the queue is read, if there is room for it."""
+        if not self.job_bar.working:
+            self.job_bar.follow(work, self._opened)
+            self._settle()
+
+    def _opened(self, _result: dict[str, Any]) -> None:
+        outcome = opener_of(self._session).outcome
+        self.job_bar.say(outcome.sentences, trouble=bool(outcome.problems))
+
     def _looked_lower(self, _result: dict[str, Any]) -> None:
         self.job_bar.say("")
 
     def _say_trouble(self, words: str) -> None:
         self.job_bar.say(words, trouble=True)
-
-
-def found_in_words(nodules: int) -> str:
-    """Say how many nodules were found, and what to do if there were none."""
-    if nodules == 0:
-        return (
-            "No nodules found. There is an empty labels layer to paint in; "
-            "a lower threshold may find more."
-        )
-    return f"{counted(nodules, 'nodule')} found"
-
-
-def proposed_in_words(nodules: int, threshold: float, now: int | None = None) -> str:
-    """Say how many nodules there are, or would be, at a threshold."""
-    words = f"{counted(nodules, 'nodule')} at {threshold:.2f}"
-    return words if now is None else f"{words} ({now} now)"
-
-
-def applied_in_words(nodules: int, new: int, gone: int, kept: int) -> str:
-    """Say what became of the nodules."""
-    more = [f"{number} {what}" for number, what in ((new, "new"), (gone, "gone")) if number]
-    if kept:
-        more.append(f"{kept} kept as edited")
-    words = f"{counted(nodules, 'nodule')} now"
-    return f"{words}: {', '.join(more)}. Ctrl+Z takes it back" if more else words

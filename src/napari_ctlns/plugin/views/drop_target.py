@@ -45,7 +45,7 @@ class DropTarget(QLabel):
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
         """Take files and folders, nothing else."""
-        if event is not None and _paths(event.mimeData()):
+        if event is not None and dropped_paths(event.mimeData()):
             event.acceptProposedAction()
             self._draw(awaiting=True)
 
@@ -56,7 +56,7 @@ class DropTarget(QLabel):
     def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
         """Tell what was dropped."""
         self._draw()
-        if event is not None and (paths := _paths(event.mimeData())):
+        if event is not None and (paths := dropped_paths(event.mimeData())):
             event.acceptProposedAction()
             self.dropped.emit(paths)
 
@@ -70,7 +70,8 @@ class DropTarget(QLabel):
         self.setStyleSheet(f"DropTarget {{ {border} }}")
 
 
-def _paths(data: QMimeData | None) -> list[Path]:
+def dropped_paths(data: QMimeData | None) -> list[Path]:
+    """Return the files and folders of this machine that are dragged."""
     if data is None:
         return []
     return [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]

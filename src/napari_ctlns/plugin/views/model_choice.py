@@ -1,14 +1,32 @@
 """Choosing one model, or several that look together."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from napari_ctlns.inference.foreign import Maker
+from napari_ctlns.plugin.importing import NAMES
 from napari_ctlns.plugin.views.controls import in_a_row, let_be_narrow, set_ready
+from napari_ctlns.plugin.views.drop_target import dropped_paths
+from napari_ctlns.plugin.views.file_dialogs import ALL_FILES
 
-_TOOLTIP = "The model that looks for nodules: the folder that training made"
+_TOOLTIP = (
+    "The model that looks for nodules: the folder that training made. A model of others can be "
+    "chosen or dropped here too; it is imported then"
+)
+_ONNX_FILES = f"ONNX files (*.onnx);;{ALL_FILES}"
 
 
 class ModelChoice(QWidget):
@@ -34,6 +52,8 @@ class ModelChoice(QWidget):
         let_be_narrow(self.folder, letters=6)
         self.folder.lineEdit().setPlaceholderText("a folder")
         self.folder.setToolTip(_TOOLTIP)
+        self.folder.lineEdit().setAcceptDrops(False)  # it would take the text of a URL
+        self.setAcceptDrops(True)
         self.browse = QPushButton("Browse…")
         self.browse.setToolTip("Choose the folder of a model")
         self.remove = QToolButton()
@@ -72,9 +92,21 @@ class ModelChoice(QWidget):
         self.folder.setEditText(text)
         self.folder.blockSignals(False)
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
+        """Take one file or folder."""
+        if len(dropped_paths(event.mimeData())) == 1:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 - Qt's name
+        """Choose it."""
+        event.acceptProposedAction()
+        self._choose(str(dropped_paths(event.mimeData())[0]))
+
     def _browse(self) -> None:
         start = str(self.model or self._start)
-        folder = QFileDialog.getExistingDirectory(self, "Folder of a model", start)
+        self._choose(QFileDialog.getExistingDirectory(self, "Folder of a model", start))
+
+    def _choose(self, folder: str) -> None:
         if folder:
             self.show_model(Path(folder))
             self.chosen.emit()
@@ -87,9 +119,12 @@ class ModelChoices(QWidget):
     ----------
     chosen
         A person chose other models.
+    to_import
+        A person chose a model of others (its path, and whose it is to be).
     """
 
     chosen = Signal()
+    to_import = Signal(object, object)
 
     def __init__(self, start: Path) -> None:
         super().__init__()
@@ -100,10 +135,21 @@ class ModelChoices(QWidget):
         self.more = QToolButton()
         self.more.setText("+ another model")
         self.more.setAutoRaise(True)
+        self.bring = QToolButton()
+        self.bring.setText("Import…")
+        self.bring.setAutoRaise(True)
+        self.bring.setToolTip("Take a model that was trained elsewhere: nnU-Net v2, MONAI, ONNX")
+        self.bring.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.kinds = QMenu(self.bring)
+        for maker, name in NAMES.items():
+            self.kinds.addAction(f"{name}…").triggered.connect(partial(self._ask_for, maker))
+        self.bring.setMenu(self.kinds)
+        self._ways = in_a_row(self.more, self.bring)
+        self._ways.layout().setAlignment(Qt.AlignmentFlag.AlignLeft)
         self._rows = QVBoxLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.addWidget(self.first)
-        self._rows.addWidget(self.more)
+        self._rows.addWidget(self._ways)
         self.setFocusProxy(self.first)
         self.setToolTip(_TOOLTIP)
         self._let_add(False)
@@ -140,6 +186,16 @@ class ModelChoices(QWidget):
         tooltip = "Let several models look and average what they say; takes longer"
         set_ready(self.more, "" if there_is_one else "Choose a first model first", tooltip)
 
+    def _ask_for(self, maker: Maker, _checked: bool = False) -> None:
+        title = f"{NAMES[maker]} to import"
+        start = str(self._start)
+        if maker == "onnx":
+            path = QFileDialog.getOpenFileName(self, title, start, _ONNX_FILES)[0]
+        else:
+            path = QFileDialog.getExistingDirectory(self, title, start)
+        if path:
+            self.to_import.emit(Path(path), maker)
+
     def _add_empty(self) -> None:
         self._add().folder.setFocus()
 
@@ -149,7 +205,7 @@ class ModelChoices(QWidget):
         row.chosen.connect(self.chosen)
         row.removed.connect(self._remove_sender)
         self.others.append(row)
-        self._rows.insertWidget(self._rows.indexOf(self.more), row)
+        self._rows.insertWidget(self._rows.indexOf(self._ways), row)
         return row
 
     def _remove_sender(self) -> None:
