@@ -76,7 +76,9 @@ class Refinement(QObject):
         self._soon.setSingleShot(True)
         self._soon.setInterval(_MS_AFTER_A_STROKE)
         self._soon.timeout.connect(self._draw)
-        self._preview = MaskPreview(session, OF_THRESHOLD, self)
+        # the session's, not a part of this part: what is two steps below a session must not hold
+        # it, or PySide6 deletes this twice (once for the collector, once for the session)
+        self._preview = MaskPreview(session, OF_THRESHOLD, session)
         self._preview.drawn.connect(self._show_proposal)
         self._preview.failed.connect(self.failed)
         self._preview.gone.connect(self.discard)
