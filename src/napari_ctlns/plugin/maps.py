@@ -1,16 +1,14 @@
 """What a model thought of each voxel, as layers that are looked at: probability, uncertainty."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from napari.layers import Layer
 
 from napari_ctlns.plugin.canvas import placed
 from napari_ctlns.plugin.layers import KEY, LayerTuple
+from napari_ctlns.plugin.project_contents import MapKind
 from napari_ctlns.volume import Geometry, Volume
-
-MapKind = Literal["probability", "uncertainty"]
 
 _COLOURS: dict[MapKind, str] = {"probability": "magma", "uncertainty": "bop blue"}
 """From black, which adds nothing to the scan below, ever brighter: lightness tells the value."""

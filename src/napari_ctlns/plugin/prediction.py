@@ -7,7 +7,8 @@ from napari.layers import Labels
 
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, Log, Progress, Started
-from napari_ctlns.plugin.maps import MapKind, map_tuple
+from napari_ctlns.plugin.maps import map_tuple
+from napari_ctlns.plugin.project_contents import MapKind
 from napari_ctlns.plugin.predicting import (
     Choice,
     Found,

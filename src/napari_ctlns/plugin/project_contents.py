@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from napari_ctlns import __version__
 from napari_ctlns.findings import Annotation, Findings
-from napari_ctlns.plugin.maps import MapKind
 from napari_ctlns.volume import Geometry
 
 FORMAT_VERSION = 2
@@ -38,6 +37,7 @@ Grid = Annotated[Geometry, AfterValidator(_possible)]
 ArrayName = Annotated[str, Field(pattern=_ARRAY_NAME)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Triple = tuple[Number, Number, Number]
+MapKind = Literal["probability", "uncertainty"]
 
 
 class _Part(BaseModel):
