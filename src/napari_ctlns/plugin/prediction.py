@@ -8,7 +8,6 @@ from napari.layers import Labels
 from napari_ctlns.errors import CtlnsError
 from napari_ctlns.events import Event, Failed, Finished, Log, Progress, Started
 from napari_ctlns.plugin.maps import map_tuple
-from napari_ctlns.plugin.project_contents import MapKind
 from napari_ctlns.plugin.predicting import (
     Choice,
     Found,
@@ -16,6 +15,7 @@ from napari_ctlns.plugin.predicting import (
     prepare_files,
     read_files,
 )
+from napari_ctlns.plugin.project_contents import MapKind
 from napari_ctlns.plugin.refinement import refinement_of
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.work import ThreadWork, Work, one_step
