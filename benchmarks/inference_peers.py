@@ -93,8 +93,8 @@ def main() -> None:
     peer = Monai(Path(model), batch=int(batch))
     image = transforms.LoadImage(ensure_channel_first=True)(scan)
     name = mask.removesuffix(".nii.gz")
-    save = transforms.SaveImage(output_ext=".nii.gz", resample=False, print_log=False)
-    save(peer.predicted(image).astype(np.uint8), filename=name)
+    save = transforms.SaveImage(output_ext=".nii.gz", output_dtype=np.uint8, print_log=False)
+    save(peer.predicted(image), filename=name)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import numpy as np
 from napari_ctlns.inference.ensemble import prepared_member
 from napari_ctlns.inference.model import ModelCard, read_card, save_model
 from napari_ctlns.inference.searching import Prediction, predict_volume
-from napari_ctlns.phantom import PhantomSpec, make_phantom
 from napari_ctlns.recipe import load_recipe
 from napari_ctlns.volume import Geometry, Volume
 
@@ -80,18 +79,24 @@ def cpu_fact(name: str) -> str:
 def chest(size: tuple[int, int, int]) -> Volume:
     """Return a phantom of a whole chest, 1 mm."""
     z, y, x = map(float, size)
-    spec = PhantomSpec(seed=7, spacing=(1.0, 1.0, 1.0), extent_mm=(z, y, x), n_nodules=12)
-    return make_phantom(spec).volume
+    return phantom((1.0, 1.0, 1.0), (z, y, x))
 
 
 def large_chest() -> Volume:
     """Return a phantom of 600 slices of 512x512, each of its voxels eight times."""
     z, y, x = (n * mm for n, mm in zip(LARGE, LARGE_MM, strict=True))
-    spec = PhantomSpec(seed=7, spacing=(1.2, 1.2, 1.2), extent_mm=(z, y, x), n_nodules=12)
-    array = make_phantom(spec).volume.array
+    array = phantom((1.2, 1.2, 1.2), (z, y, x)).array
     for axis in range(3):
         array = array.repeat(2, axis=axis)
     return Volume(array, Geometry(LARGE, LARGE_MM))
+
+
+def phantom(spacing: tuple[float, ...], extent_mm: tuple[float, ...]) -> Volume:
+    """Return a phantom with a dozen nodules."""
+    from napari_ctlns.phantom import PhantomSpec, make_phantom
+
+    spec = PhantomSpec(seed=7, spacing=spacing, extent_mm=extent_mm, n_nodules=12)
+    return make_phantom(spec).volume
 
 
 def doubled(scan: Volume) -> Volume:
