@@ -106,11 +106,12 @@ def components_of(mask: Bools) -> Iterator[tuple[Box, Bools]]:
 
 def moved(box: Box, within: Box) -> Box:
     """Return where in the scan a box within another box lies."""
-    z, y, x = (
-        slice(outer.start + inner.start, outer.start + inner.stop)
-        for inner, outer in zip(box, within, strict=True)
+    (z, y, x), (depth, row, column) = box, (side.start for side in within)
+    return (
+        slice(z.start + depth, z.stop + depth),
+        slice(y.start + row, y.stop + row),
+        slice(x.start + column, x.stop + column),
     )
-    return z, y, x
 
 
 def highest_of_blocks(array: npt.NDArray[Any], sides: tuple[int, int, int]) -> npt.NDArray[Any]:
