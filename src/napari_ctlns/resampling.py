@@ -1,6 +1,5 @@
 """Carrying an array from one grid to another."""
 
-import math
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -65,11 +64,11 @@ def resample_array(
     if geometry.same_grid(target, 1e-6):
         return array
     result = np.empty(target.shape, array.dtype)
-    _, *plane = target.shape
-    depth = max(_VOXELS_AT_ONCE // math.prod(plane), 1)
+    _, rows, columns = target.shape
+    depth = max(_VOXELS_AT_ONCE // (rows * columns), 1)
     for first in range(0, len(result), depth):
         part = result[first : first + depth]
-        here = target.cropped((first, 0, 0), (len(part), *plane))
+        here = target.cropped((first, 0, 0), (len(part), rows, columns))
         part[...] = _resampled(*_around(array, geometry, here), here, interpolation, outside)
     return result
 
