@@ -4,7 +4,9 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
+from napari_ctlns import resampling
 from napari_ctlns.errors import ScanError
 from napari_ctlns.recipe import Preparation
 from napari_ctlns.resampling import (
@@ -53,6 +55,25 @@ def test_linear_agrees_with_scipy():
     assert resample_array(array, source, target).ravel() == pytest.approx(expected, abs=1e-9)
 
 
+@given(
+    seed=st.integers(0, 1000),
+    angles=st.tuples(*[st.floats(-180, 180)] * 3),
+    away=st.tuples(*[st.floats(-8, 8)] * 3),
+    interpolation=st.sampled_from(["linear", "nearest"]),
+)
+def test_in_parts_as_at_once(seed, angles, away, interpolation):
+    rng = np.random.default_rng(seed)
+    array = rng.integers(-1024, 1000, rng.integers(1, 9, 3)).astype(np.int16)
+    source = Geometry(array.shape, (2.0, 0.7, 0.8))
+    turn = tuple(map(tuple, Rotation.from_euler("xyz", angles, degrees=True).as_matrix()))
+    target = Geometry((9, 5, 6), (1.1, 1.3, 0.9), away, turn)
+    whole = resampling._resampled(array, source, target, interpolation, -2000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampling, "_VOXELS_AT_ONCE", 60)  # two slices
+        parts = resample_array(array, source, target, interpolation, outside=-2000)
+    np.testing.assert_array_equal(parts, whole)
+
+
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16])
 def test_nearest_keeps_labels_and_dtype(dtype):
     array = np.zeros((4, 4, 4), dtype)
@@ -87,6 +108,14 @@ def test_prepared_hu_clamps_padding_before_it_interpolates():
     assert grid.spacing == (1.0, 1.0, 1.0)
     assert hu.min() == -1024
     assert hu.max() == -24
+
+
+@pytest.mark.parametrize(("lowest", "copied"), [(-1024, False), (-1025, True)])
+def test_only_a_scan_with_padding_is_copied(lowest, copied):
+    array = np.full((3, 4, 5), lowest, np.int16)
+    hu, _ = prepared_hu(Volume(array, Geometry(array.shape)), Preparation(spacing_mm=1.0))
+    assert (hu.min(), array.max()) == (-1024, lowest)
+    assert np.shares_memory(hu, array) != copied
 
 
 def test_native_spacing_keeps_the_grid_and_forgets_the_source_order():

@@ -20,8 +20,11 @@ class Scaling:
 
     def applied(self, hu: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Return HU of any shape as a network wants them."""
-        clipped = np.clip(hu, self.low, self.high).astype(np.float32)
-        return clipped * np.float32(self.factor) + np.float32(self.offset)
+        values = hu.astype(np.float32)
+        np.clip(values, self.low, self.high, out=values)
+        values *= np.float32(self.factor)
+        values += np.float32(self.offset)
+        return values
 
 
 class HuStatistics(BaseModel):

@@ -15,6 +15,9 @@ from napari_ctlns.volume import AIR_HU, Geometry, Triple, Volume, direction_rows
 Interpolation = Literal["linear", "nearest"]
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
 
+_VOXELS_AT_ONCE = 2**23
+"""ITK takes copies of all that it is given and gives: a large scan goes through it in parts."""
+
 
 def to_sitk(array: npt.NDArray[Any], geometry: Geometry) -> sitk.Image:
     """Return a SimpleITK image with the voxels (z, y, x) and geometry given."""
@@ -60,11 +63,44 @@ def resample_array(
     """
     if geometry.same_grid(target, 1e-6):
         return array
+    result = np.empty(target.shape, array.dtype)
+    _, rows, columns = target.shape
+    depth = max(_VOXELS_AT_ONCE // (rows * columns), 1)
+    for first in range(0, len(result), depth):
+        part = result[first : first + depth]
+        here = target.cropped((first, 0, 0), (len(part), rows, columns))
+        part[...] = _resampled(*_around(array, geometry, here), here, interpolation, outside)
+    return result
+
+
+def _around(
+    array: npt.NDArray[Any], geometry: Geometry, target: Geometry
+) -> tuple[npt.NDArray[Any], Geometry]:
+    """Return the part of an array that is needed for a target, and its grid."""
+    corners = [(z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1)]
+    last = np.multiply(corners, np.asarray(target.shape) - 1)
+    index = geometry.world_to_index(target.index_to_world(last))
+    shape = np.asarray(array.shape)
+    # one voxel at least, and the face of the array that the target lies beyond
+    start = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, shape - 1)
+    end = np.clip(np.ceil(index.max(axis=0)).astype(int) + 2, start + 1, shape)
+    part = array[tuple(slice(a, b) for a, b in zip(start, end, strict=True))]
+    return part, geometry.cropped(start, part.shape)
+
+
+def _resampled(
+    array: npt.NDArray[Any],
+    geometry: Geometry,
+    target: Geometry,
+    interpolation: Interpolation,
+    outside: float,
+) -> npt.NDArray[Any]:
+    """Return what `resample_array` does, at once; whole numbers may come as float32."""
     # A grid made by Geometry.resampled may end up to half a voxel before the scan
     # does: one copied layer on each side lets its values reach the scan's last voxels.
     padded = np.pad(array, 1, mode="edge")
     # SimpleITK knows no booleans
-    known = padded.astype(np.uint8) if array.dtype == np.bool_ else padded
+    known = padded.view(np.uint8) if array.dtype == np.bool_ else padded
     image = to_sitk(known, geometry.cropped((-1, -1, -1), padded.shape))
     # ITK cuts off what is between two whole numbers; they are rounded here instead
     between = interpolation == "linear" and np.issubdtype(known.dtype, np.integer)
@@ -80,7 +116,7 @@ def resample_array(
         sitk.sitkFloat32 if between else image.GetPixelID(),
     )
     values = sitk.GetArrayFromImage(resampled)
-    return (np.rint(values, out=values) if between else values).astype(array.dtype, copy=False)
+    return np.rint(values, out=values) if between else values
 
 
 def placed(
@@ -124,7 +160,8 @@ def prepared_hu(volume: Volume, preparation: Preparation) -> tuple[npt.NDArray[n
 
     Values below -1024 (padding, out of field) count as -1024. Nothing else is clipped,
     unless the recipe smooths: then HU are clipped to its range first, so that neither
-    metal nor the air around the patient spreads.
+    metal nor the air around the patient spreads. A scan that is as it shall be already is
+    not copied.
 
     Raises
     ------
@@ -132,13 +169,20 @@ def prepared_hu(volume: Volume, preparation: Preparation) -> tuple[npt.NDArray[n
         As `prepared_geometry`.
     """
     target = prepared_geometry(volume.geometry, preparation)
-    hu = volume.hu()
+    hu = _without_padding(volume)
     if hu.dtype != np.int16:
         hu = np.rint(np.clip(hu, AIR_HU, 32767)).astype(np.int16)
     prepared = resample_array(hu, volume.geometry, target, outside=AIR_HU)
     if preparation.smoothing_mm:
         prepared = _smoothed(prepared, target.spacing, preparation)
     return prepared, target
+
+
+def _without_padding(volume: Volume) -> npt.NDArray[Any]:
+    """Return HU of which none is below -1024."""
+    array = volume.array
+    whole = np.issubdtype(array.dtype, np.integer)
+    return array if whole and array.min() >= AIR_HU else volume.hu()
 
 
 def from_prepared(

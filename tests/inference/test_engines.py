@@ -153,6 +153,15 @@ def test_auto_takes_openvino_on_a_cpu(model, monkeypatch):
     assert (asked_for.name, asked_for.reason) == (engine.name, "as asked for")
 
 
+def test_torch_is_not_loaded_where_no_gpu_has_a_driver():
+    words = (
+        "import sys; from napari_ctlns.inference import engines;"
+        "engines._has_gpu_driver = lambda: False;"
+        "assert engines._available_devices() == {'cpu'}; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", words], check=True)
+
+
 def test_torch_takes_over_with_a_note_when_openvino_fails(model, monkeypatch):
     def broken(*_):
         raise RuntimeError("no such instruction\nstack of a driver")

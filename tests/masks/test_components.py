@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_ctlns.masks.components import label_components, parts_of, without_holes
+from napari_ctlns.masks.components import (
+    components_of,
+    highest_of_blocks,
+    label_components,
+    parts_of,
+    without_holes,
+)
 
 
 @pytest.fixture
@@ -41,8 +49,43 @@ def test_parts_agree_with_scipy(noise):
     np.testing.assert_allclose(parts.centroids, oracle)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    shape=st.tuples(*[st.integers(1, 40)] * 3),
+    share=st.sampled_from([0.001, 0.01, 0.05, 0.3, 0.9]),
+)
+def test_one_by_one_components_are_those_of_scipy(seed, shape, share):
+    mask = np.random.default_rng(seed).random(shape) < share
+    oracle, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    boxes = ndimage.find_objects(oracle)
+    seen = set()
+    for box, inside in components_of(mask):
+        label = oracle[box][inside].max()
+        assert box == boxes[label - 1]
+        np.testing.assert_array_equal(inside, oracle[box] == label)
+        seen.add(int(label))
+    assert seen == set(range(1, count + 1))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    shape=st.tuples(*[st.integers(1, 20)] * 3),
+    sides=st.tuples(*[st.integers(1, 9)] * 3),
+)
+def test_blocks_have_the_highest_of_their_voxels(seed, shape, sides):
+    array = np.random.default_rng(seed).integers(-9, 9, shape)
+    found = highest_of_blocks(array, sides)
+    assert found.shape == tuple(-(-n // side) for n, side in zip(shape, sides, strict=True))
+    for index in np.ndindex(found.shape):
+        block = tuple(slice(i * s, i * s + s) for i, s in zip(index, sides, strict=True))
+        assert found[index] == array[block].max()
+
+
 def test_nothing_stays_nothing():
     nothing = np.zeros((3, 4, 5), bool)
+    assert list(components_of(nothing)) == []
     assert not label_components(nothing).any()
     assert parts_of(nothing).centroids.shape == (0, 3)
 

@@ -44,7 +44,7 @@ class Predicted:
 
     scan: PreparedScan
     mask: Volume
-    probability: npt.NDArray[np.float16]
+    probability: npt.NDArray[np.float32]
     scores: ScanScores
 
 
@@ -189,8 +189,8 @@ def _scans(dataset: Dataset, split: Split, recipe: Recipe) -> list[PreparedScan]
 
 
 def _without_progress(
-    events: Generator[Log | Progress, None, npt.NDArray[np.float16] | None],
-) -> Generator[Log, None, npt.NDArray[np.float16] | None]:
+    events: Generator[Log | Progress, None, npt.NDArray[np.float32] | None],
+) -> Generator[Log, None, npt.NDArray[np.float32] | None]:
     while True:
         try:
             event = next(events)

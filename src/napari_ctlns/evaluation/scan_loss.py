@@ -10,7 +10,7 @@ from napari_ctlns.recipe import Loss
 
 _LEAST = 2.0**-24
 _LEAST_BELOW_ONE = 2.0**-12
-"""float16, in which probabilities come, tells no more apart near 0 and near 1; a loss
+"""float16, in which probabilities may be kept, tells no more apart near 0 and near 1; a loss
 without end would come from a 0 or a 1 that stands for something close to it."""
 
 

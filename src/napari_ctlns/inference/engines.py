@@ -1,6 +1,8 @@
 """What runs a network on windows: torch on any device, OpenVINO on CPUs."""
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -85,7 +87,8 @@ def prepare_engine(
     recipe = read_card(folder).recipe
     window = window or recipe.window
     check_window(recipe, window)
-    onnx, gpus = is_onnx(recipe), _available_devices() - {"cpu"}
+    onnx = is_onnx(recipe)
+    gpus = set() if device == "cpu" else _available_devices() - {"cpu"}
     if device in ("cuda", "mps") and device not in gpus:
         raise ModelError(f"there is no {device} device here; use auto or cpu")
     notes: list[str] = []
@@ -157,6 +160,9 @@ def _on(device: str) -> Backend:
 
 
 def _available_devices() -> set[str]:
+    """Return where torch can run; where no GPU has a driver it need not be loaded to know."""
+    if "torch" not in sys.modules and not _has_gpu_driver():
+        return {"cpu"}
     import torch
 
     devices = {"cpu"}
@@ -165,6 +171,17 @@ def _available_devices() -> set[str]:
     if torch.backends.mps.is_available():
         devices.add("mps")
     return devices
+
+
+def _has_gpu_driver() -> bool:
+    """Whether there is what CUDA, ROCm or MPS cannot do without."""
+    if sys.platform == "darwin" or Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _reason(name: str, device: Device, gpus: set[str], onnx: bool) -> str:

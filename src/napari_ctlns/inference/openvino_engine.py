@@ -46,8 +46,9 @@ class OpenVinoEngine:
         """Return probabilities of normalised windows, see `Engine`."""
         if batch.shape[2:] != self._window:
             self._compile(batch.shape[2:])
-        results = [self._compiled(part[None])[0].copy() for part in batch]
-        return np.asarray(np.concatenate(results), np.float32)
+        # copies, for the next answer comes in the same memory
+        results = [np.array(self._compiled(part[None])[0], np.float32) for part in batch]
+        return results[0] if len(results) == 1 else np.concatenate(results)
 
     def _compile(self, window: tuple[int, ...]) -> None:
         self._window = window

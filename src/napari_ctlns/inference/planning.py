@@ -4,11 +4,11 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_ctlns.masks.components import highest_of_blocks
 from napari_ctlns.recipe import Recipe
 
 Index = tuple[int, int, int]
@@ -16,8 +16,10 @@ Bools = npt.NDArray[np.bool_]
 
 AIR_ONLY_HU = -800
 """A window without a voxel above this holds no nodule, not even ground glass."""
-MOST_VOXELS = 128**3
-"""Of a window that is chosen freely: what a network makes of it stays below a gigabyte."""
+MOST_VOXELS = 1_500_000
+"""Of a window that is chosen freely. Twice as many would spare a tenth of the work on a whole
+chest, and take twice the memory for what a network makes of them: 150 bytes a voxel with 16
+channels in bf16."""
 
 _LEAST_BLOCK = 8
 """Voxels; finer ones would cost more to count than they save."""
@@ -206,18 +208,10 @@ def _needed_blocks(
     counts = [-(-n // block) for n, block in zip(hu.shape, blocks, strict=True)]
     needed = np.ones(counts, bool)
     if inside is not None:
-        needed &= _highest(inside, blocks)
+        needed &= highest_of_blocks(inside, blocks)
     if recipe.structure != "lung":
-        needed &= _highest(hu, blocks) > AIR_ONLY_HU
+        needed &= highest_of_blocks(hu, blocks) > AIR_ONLY_HU
     return needed
-
-
-def _highest(array: npt.NDArray[Any], blocks: Index) -> npt.NDArray[Any]:
-    """Return the highest value of each block."""
-    for axis, block in enumerate(blocks):
-        if block > 1:
-            array = np.maximum.reduceat(array, np.arange(0, array.shape[axis], block), axis=axis)
-    return array
 
 
 def _extent(needed: Bools, axis: int, block: int) -> tuple[int, int]:

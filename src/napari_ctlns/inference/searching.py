@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_ctlns.events import Control, Log, Progress
 from napari_ctlns.inference.ensemble import Agreement, Member
 from napari_ctlns.inference.tiling import predict_array
-from napari_ctlns.masks.components import label_components
+from napari_ctlns.masks.components import components_of
 from napari_ctlns.masks.islands import mask_from_probability
 from napari_ctlns.masks.lungs import lung_mask
 from napari_ctlns.masks.near_lungs import near_lungs
@@ -20,7 +20,8 @@ from napari_ctlns.recipe import Inference, Recipe
 from napari_ctlns.resampling import from_prepared, prepared_hu
 from napari_ctlns.volume import Volume
 
-Answer = npt.NDArray[np.float16] | None
+FloatArray = npt.NDArray[np.float32]
+Answer = FloatArray | None
 
 LUNG_MARGIN_MM = 5
 """How far beyond the lungs nodules are looked for: those on the pleura lie there."""
@@ -101,10 +102,11 @@ def predict_volume(
         if found is None:
             return None
         with seconds.measure("mask"):
-            answer = from_prepared(found.astype(np.float32), scan.geometry, preparation)
+            answer = from_prepared(found, scan.geometry, preparation)
             del found
             if agreement is not None:
                 agreement.add(answer)
+    del hu, prepared, inside, windows  # a large scan's are large, and the mask takes more
     with seconds.measure("mask"):
         probability = scan.probability(answer if agreement is None else agreement.mean)
         spread = None if agreement is None else scan.probability(agreement.spread())
@@ -118,7 +120,7 @@ def predict_prepared(
     *,
     control: Control | None = None,
     seconds: Seconds | None = None,
-) -> Generator[Log | Progress, None, npt.NDArray[np.float16] | None]:
+) -> Generator[Log | Progress, None, FloatArray | None]:
     """Return the probability of a scan that is on the recipe's grid already.
 
     Unless the lungs are what is looked for, only windows that touch the lungs are looked
@@ -135,7 +137,7 @@ def predict_prepared(
 
     Returns
     -------
-    float16 array or None
+    float32 array or None
         Probability (z, y, x); None when stopped.
     """
     seconds = Seconds() if seconds is None else seconds
@@ -162,7 +164,7 @@ def _looked_at(
     inside: npt.NDArray[np.bool_] | None,
     control: Control | None,
     seconds: Seconds,
-) -> Generator[Log | Progress, None, npt.NDArray[np.float16] | None]:
+) -> Generator[Log | Progress, None, FloatArray | None]:
     """Return what one member thinks of a prepared scan; None when stopped."""
     recipe = member.recipe
     with seconds.measure("network"):
@@ -204,12 +206,9 @@ def lungs_with_margin(scan: Volume) -> npt.NDArray[np.bool_] | None:
 
 
 def _drop_what_is_outside(
-    probability: npt.NDArray[np.float16], threshold: float, inside: npt.NDArray[np.bool_]
+    probability: FloatArray, threshold: float, inside: npt.NDArray[np.bool_]
 ) -> None:
     """Set components that lie wholly outside to 0; cut none, large masses reach far out."""
-    labels = label_components(probability >= threshold)
-    kept = np.zeros(int(labels.max(initial=0)) + 1, bool)
-    kept[labels[inside]] = True
-    kept[0] = True
-    if not kept.all():
-        probability[~kept[labels]] = 0
+    for box, component in components_of(probability >= threshold):
+        if not inside[box][component].any():
+            probability[box][component] = 0

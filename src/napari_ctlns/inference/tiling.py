@@ -35,8 +35,8 @@ def blending_weights(window: Index) -> FloatArray:
 class SlabBlender:
     """Weighted mean of overlapping windows that come by rising z.
 
-    Only as many slices as a window is deep are held in float32; slices that no
-    later window reaches are divided by their weights and stored as float16.
+    Besides the mean itself only the weights of as many slices as a window is deep are held;
+    slices that no later window reaches are divided by theirs.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ class SlabBlender:
     def __init__(self, shape: Index, weights: FloatArray) -> None:
         self._weights = weights
         self._first = 0
-        self._sum = np.zeros((weights.shape[0], *shape[1:]), np.float32)
-        self._weight = np.zeros_like(self._sum)
-        self._result = np.zeros(shape, np.float16)
+        self._result = np.zeros(shape, np.float32)
+        # those of slice z at z modulo their number
+        self._sums = np.zeros((len(weights), *shape[1:]), np.float32)
 
     def add(self, start: Index, values: FloatArray) -> None:
         """Add a window's values; what lies beyond the array is dropped.
@@ -68,28 +68,29 @@ class SlabBlender:
         depth, height, width = (
             min(w, n - s) for w, n, s in zip(values.shape, self._result.shape, start, strict=True)
         )
-        kept = (slice(0, depth), slice(0, height), slice(0, width))
-        place = (slice(0, depth), slice(y, y + height), slice(x, x + width))
-        self._sum[place] += values[kept] * self._weights[kept]
-        self._weight[place] += self._weights[kept]
+        place = (slice(y, y + height), slice(x, x + width))
+        for k in range(depth):
+            weights = self._weights[k, :height, :width]
+            self._result[z + k][place] += values[k, :height, :width] * weights
+            self._sums[(z + k) % len(self._sums)][place] += weights
 
-    def result(self) -> npt.NDArray[np.float16]:
+    def result(self) -> FloatArray:
         """Return the blended array; 0 where there was no window."""
-        self._finish_up_to(self._result.shape[0])
+        self._finish_up_to(len(self._result))
         return self._result
 
     def _finish_up_to(self, z: int) -> None:
-        """Store the slices below ``z`` and let the slab begin there."""
-        count = min(z - self._first, len(self._sum))
-        if count <= 0:
-            return
-        end = min(self._first + count, len(self._result))
-        for k, target in enumerate(self._result[self._first : end]):
-            np.divide(self._sum[k], self._weight[k], out=self._sum[k], where=self._weight[k] > 0)
-            target[...] = self._sum[k]
-        for slab in (self._sum, self._weight):
-            slab[:-count] = slab[count:]
-            slab[-count:] = 0
+        """Divide the slices below ``z`` by their weights."""
+        for k in range(self._first, min(z, self._first + len(self._sums), len(self._result))):
+            sums = self._sums[k % len(self._sums)]
+            # where nothing is written the system need not give memory
+            rows = np.flatnonzero(sums.any(axis=1))
+            if len(rows):
+                seen = slice(rows[0], rows[-1] + 1)
+                np.divide(
+                    self._result[k, seen], sums[seen], self._result[k, seen], where=sums[seen] > 0
+                )
+                sums[seen] = 0
         self._first = z
 
 
@@ -128,7 +129,7 @@ class _Shown:
         self.count += len(starts)
         return True
 
-    def blended(self) -> npt.NDArray[np.float16]:
+    def blended(self) -> FloatArray:
         """Return the answers, 0 where no window was shown."""
         return self._blender.result()
 
@@ -141,7 +142,7 @@ def predict_array(
     inside: npt.NDArray[np.bool_] | None = None,
     control: Control | None = None,
     on_cpu: Callable[[], Engine] | None = None,
-) -> Generator[Log | Progress, None, npt.NDArray[np.float16] | None]:
+) -> Generator[Log | Progress, None, FloatArray | None]:
     """Find where nodules are, window by window.
 
     What does not fit into the memory of a GPU is tried with half as many windows at once,
@@ -172,7 +173,7 @@ def predict_array(
 
     Returns
     -------
-    float16 array or None
+    float32 array or None
         Probability (z, y, x), 0 where no window looked; None when stopped.
 
     Raises

@@ -7,7 +7,7 @@ from typing import Any
 import cc3d
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import SimpleITK as sitk
 
 from napari_ctlns.volume import AIR_HU, Geometry, Triple, Volume
 
@@ -148,11 +148,19 @@ def mirrored(mask: Bools, middle: float) -> Bools:
     return image
 
 
-def distance(mask: Bools, spacing: Sequence[float]) -> npt.NDArray[np.floating]:
-    """Return how far, in mm, each cell is from the nearest one of a mask; inf if it has none."""
+def distance(mask: Bools, spacing: Sequence[float]) -> npt.NDArray[np.float32]:
+    """Return how far, in mm, each cell is from the nearest one of a mask; inf if it has none.
+
+    After Maurer et al. 2003 (doi:10.1109/TPAMI.2003.1177156), as ITK has it: half the work of
+    SciPy's, and on all cores.
+    """
     if not mask.any():
-        return np.full(mask.shape, np.inf)
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing))
+        return np.full(mask.shape, np.inf, np.float32)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(mask).view(np.uint8))
+    image.SetSpacing([float(mm) for mm in spacing][::-1])
+    # how deep a cell lies inside is told too, below zero
+    signed = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
+    return np.maximum(sitk.GetArrayViewFromImage(signed), 0)
 
 
 def eroded(mask: Bools, axes: tuple[int, ...] = (0, 1, 2)) -> Bools:

@@ -8,21 +8,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from napari_ctlns.masks.components import smallest_dtype, without_holes
+from napari_ctlns.masks.components import (
+    Bools,
+    Box,
+    components_of,
+    moved,
+    smallest_dtype,
+    without_holes,
+)
 from napari_ctlns.masks.touching import split_touching
 from napari_ctlns.recipe import Inference
 from napari_ctlns.volume import Geometry, Volume
 
-Box = tuple[slice, slice, slice]
-Bools = npt.NDArray[np.bool_]
-
 _MOST_LABELS = int(np.iinfo(np.uint16).max)
 _LEAST = float(np.finfo(np.float16).smallest_subnormal)
-"""The smallest probability above 0 that is stored."""
+"""The smallest probability above 0 that half precision knows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +90,9 @@ def islands_of(probability: Volume, floor: float) -> Islands:
     floor
         Above 0.
     """
-    labels, count = cc3d.connected_components(
-        probability.array >= floor, connectivity=26, return_N=True
-    )
-    boxes = cc3d.statistics(labels)["bounding_boxes"][1 : count + 1]
     items = (
-        Island(box, np.where(labels[box] == k, probability.array[box], 0))
-        for k, box in enumerate(boxes, start=1)
+        Island(box, np.where(inside, probability.array[box], 0))
+        for box, inside in components_of(probability.array >= floor)
     )
     return Islands(probability.geometry, floor, tuple(items))
 
@@ -163,12 +162,12 @@ def _parts_of_island(
         filled = without_holes(inside) if rules.fill_holes else inside
         if np.count_nonzero(filled) < smallest:
             continue
-        place = _moved(box, island.box)
+        place = moved(box, island.box)
         if not rules.split_touching:
             yield Part(place, filled, int(np.count_nonzero(filled)))
             continue
         for piece_box, piece in split_touching(filled, geometry.spacing, rules.min_diameter_mm):
-            yield Part(_moved(piece_box, place), piece, int(np.count_nonzero(piece)))
+            yield Part(moved(piece_box, place), piece, int(np.count_nonzero(piece)))
 
 
 def _components(
@@ -179,21 +178,7 @@ def _components(
         z, y, x = (slice(0, n) for n in probability.shape)
         yield (z, y, x), probability > 0
         return
-    labels, count = cc3d.connected_components(
-        probability >= threshold, connectivity=26, return_N=True
-    )
-    boxes = cc3d.statistics(labels)["bounding_boxes"][1 : count + 1]
-    for k, box in enumerate(boxes, start=1):
-        yield box, labels[box] == k
-
-
-def _moved(box: Box, within: Box) -> Box:
-    """Return where in the scan a box within another box lies."""
-    z, y, x = (
-        slice(outer.start + inner.start, outer.start + inner.stop)
-        for inner, outer in zip(box, within, strict=True)
-    )
-    return z, y, x
+    yield from components_of(probability >= threshold)
 
 
 def _first_voxel(part: Part, shape: tuple[int, int, int]) -> int:

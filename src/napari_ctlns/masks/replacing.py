@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_ctlns.masks.islands import Box, Part
+from napari_ctlns.masks.components import Box
+from napari_ctlns.masks.islands import Part
 
 Labels = npt.NDArray[np.integer[Any]]
 Where = tuple[npt.NDArray[np.intp], ...]
