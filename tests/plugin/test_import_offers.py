@@ -240,7 +240,7 @@ def test_a_chosen_folder_of_others_is_offered_and_imported(
     assert not offer.recipe.isVisible()
     words = imports(panel, qtbot)
     assert words.startswith(
-        "Imported ct-lns as 2 models, one for each fold. Check it: label nodule"
+        "Imported ct-lns as 2 models, one for each fold. Check it: marks nodule"
     )
     made = working_folder / "models" / "Dataset501_Lung-3d_fullres"
     assert (model_session.model, model_session.more_models) == (
@@ -286,6 +286,7 @@ def test_an_onnx_file_asks_how_scans_are_prepared(
     shown = {key: field.native.isVisible() for key, field in offer.fields.items()}
     assert shown == dict.fromkeys(offer.fields, True)
     assert offer.fields["preparation.clip_hu"].native.text() == "[-1000.0, 400.0]"
+    assert offer.axes.currentText() == "SPL, as usual"
     offer.recipe.setCurrentText("ct-lns")
     offer.fields["preparation.clip_hu"].native.setText("-1200, 600")
     offer.fields["inference.window"].native.setText("64, 64, 64")
@@ -417,7 +418,7 @@ def test_a_real_bundle_is_imported(
     model_session._child = ChildProcess(model_session)
     types(panel, bundle, qtbot)
     words = imports(panel, qtbot)
-    assert words.startswith("Imported Tiny-nodules. Check it: label lung nodule, axes RAS")
+    assert words.startswith("Imported Tiny-nodules. Check it: marks lung nodule, axes RAS")
     assert model_session.model is not None
     assert (model_session.model / CARD).is_file()
     assert read_card(model_session.model).recipe.window == (8, 16, 12)

@@ -238,7 +238,7 @@ def test_scan_by_scan(ready: PredictPanel, scans: Path, qtbot: QtBot) -> None:
     assert not ready.queue.scans.isEnabled()
     words = over(ready, qtbot)
     out = scans.parent / "results"
-    assert words.startswith("2 scans done, 1 failed: point at a row to see why")
+    assert words.startswith("2 scans done, 1 failed (point at the row to see why)")
     assert words.endswith(str(out))
     qtbot.waitUntil(lambda: ready.queue.counts.text() == "3 scans: 2 done, 1 failed", timeout=LONG)
     (name, took, status), (_, _, failed), _ = cells(ready)
@@ -250,6 +250,7 @@ def test_scan_by_scan(ready: PredictPanel, scans: Path, qtbot: QtBot) -> None:
     assert str(scans / "b.mha") in ready.queue.table.model().index(1, 0).data(
         Qt.ItemDataRole.ToolTipRole
     )
+    assert not ready.queue.bar.remarks.isVisible()  # its row says it
     assert ready.queue.scans.isEnabled()
     assert under_way(ready._session, ScanQueue) is None
 

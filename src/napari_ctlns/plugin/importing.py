@@ -180,13 +180,17 @@ def in_place_of(source: Path, imported: Sequence[Path], chosen: Sequence[Path]) 
 def imported_in_words(result: Mapping[str, Any]) -> str:
     """Say what was found out about a model, for a person to check."""
     spacing = result["spacing_mm"]
-    voxels = " x ".join(f"{mm}" for mm in spacing) if isinstance(spacing, list) else f"{spacing}"
+    sides = spacing if isinstance(spacing, list) else [spacing]
+    voxels = " x ".join(side if isinstance(side, str) else f"{side:g}" for side in sides)
     low, high = result["clip_hu"]
     models = len(result["models"])
     several = f" as {counted(models, 'model')}, one for each fold" if models > 1 else ""
-    label = f"label {result['label']}, " if result["label"] else ""
-    unit = "" if voxels == "native" else " mm"
-    return (
-        f"Imported {result['name']}{several}. Check it: {label}axes {result['axes']}, "
-        f"HU {low:g} to {high:g}, voxels {voxels}{unit}, {result['activation']}"
-    )
+    label = result["label"]
+    facts = [
+        f"marks {'channel ' if label.isdigit() else ''}{label}" if label else "",
+        f"axes {result['axes']}",
+        f"HU {low:g} to {high:g}",
+        "voxels of the scan's own size" if voxels == "native" else f"voxels of {voxels} mm",
+        "" if result["activation"] == "none" else result["activation"],
+    ]
+    return f"Imported {result['name']}{several}. Check it: {', '.join(filter(None, facts))}"

@@ -120,7 +120,7 @@ class ManyScans(QObject):
         self._watch.watch(queue.spec.out, live=True)
 
     def _say_end(self, out: Path, result: dict[str, Any]) -> None:
-        self._view.bar.say(end_in_words(result, out), trouble=bool(result["failed"]))
+        self._view.bar.say(end_in_words(result, out), trouble=not result["done"])
 
     def _ended(self, event: Finished | Failed) -> None:
         if isinstance(event, Finished) and event.stopped:

@@ -13,6 +13,7 @@ from napari_ctlns.plugin.work import ThreadWork, Work, one_step
 from napari_ctlns.specs import CohortSpec
 
 _MS_BETWEEN_LOOKS = 1000
+_SCAN_FAILED = " failed: "
 _IF_CLOSED = (
     "That stops with napari. What is done stays: choose the same folders in the Predict panel, "
     "and it goes on with the rest."
@@ -62,8 +63,12 @@ class ScanQueue(Work):
     def _hear(self, event: Event) -> None:
         if isinstance(event, Started):
             event = Started(title="Starting; loading the libraries takes some seconds")
-        elif isinstance(event, Failed | Log):
+        elif isinstance(event, Failed):
             event = event.model_copy(update={"message": in_the_panel(event.message)})
+        elif isinstance(event, Log):
+            # which scans failed, and why, is kept in sight by their rows
+            level = "info" if _SCAN_FAILED in event.message else event.level
+            event = Log(message=in_the_panel(event.message), level=level)
         self.say(event)
         if self.over:
             QTimer.singleShot(0, self._leave)  # the child tells of it just now

@@ -129,7 +129,7 @@ def end_in_words(result: dict[str, Any], out: Path) -> str:
     """Say how a queue ended, and where its results are."""
     words = f"{counted(result['done'], 'scan')} done"
     if result["failed"]:
-        words += f", {result['failed']} failed: point at a row to see why, start again to try again"
+        words += f", {result['failed']} failed (point at the row to see why)"
     return f"{words}. Masks and tables are in {out}"
 
 

@@ -160,6 +160,8 @@ class PredictPanel(Panel):
         session, chosen = self._session, self.models
         if (chosen.model, chosen.more_models) != (session.model, session.more_models):
             self._imports.choose_anew()
+            if not self.job_bar.working:
+                self.job_bar.say("")
             session.more_models = chosen.more_models
             self._session.choose_model(chosen.model)
 

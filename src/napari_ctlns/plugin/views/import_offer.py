@@ -18,7 +18,8 @@ _IMPORT = "Make a model of it in the working folder; nothing there is replaced"
 _LEAVE = "Put the offer away"
 _ALL = "all, averaged"
 _AS_IT_SAYS = "as its files say"
-_AXES = (_AS_IT_SAYS, "SPL", "SAR", "RAS", "LPS")
+_USUAL_AXES = "SPL, as usual"
+_AXES = ("SPL", "SAR", "RAS", "LPS")
 _PROBABILITY = (_AS_IT_SAYS, "softmax", "sigmoid", "none")
 _ASKED = {
     "preparation.spacing_mm": Preparation.model_fields["spacing_mm"],
@@ -57,7 +58,6 @@ class ImportOffer(QWidget):
             "SPL as in DICOM, RAS as MONAI turns them, SAR for nnU-Net trained on NIfTI in RAS"
         )
         self.axes.setEditable(True)
-        self.axes.addItems(_AXES)
         self.activation = _choice("What makes its answer a probability; none: it is one")
         self.activation.addItems(_PROBABILITY)
         self.take = QPushButton("Import")
@@ -112,7 +112,7 @@ class ImportOffer(QWidget):
         return Said(
             label=self.label.currentText(),
             fold="" if folds == _ALL else folds,
-            axes="" if axes == _AS_IT_SAYS else axes,
+            axes="" if axes in (_AS_IT_SAYS, _USUAL_AXES) else axes,
             activation="" if activation == _AS_IT_SAYS else activation,
             recipe=self.recipe.currentText() if onnx else "",
             changes=self._changes() if onnx else {},
@@ -131,7 +131,7 @@ class ImportOffer(QWidget):
         self.label.setEditText(model.likeliest_label if len(model.labels) > 1 else "")
         self.label.lineEdit().setPlaceholderText("the only one")
         _fill(self.folds, (_ALL, *model.folds))
-        self.axes.setCurrentIndex(0)
+        _fill(self.axes, (_AS_IT_SAYS if model.model.maker == "monai" else _USUAL_AXES, *_AXES))
         self.activation.setCurrentIndex(0)
         self._more.collapse()
         self._show_row(self.label, len(model.labels) != 1)

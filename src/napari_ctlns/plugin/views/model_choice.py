@@ -139,6 +139,8 @@ class ModelChoices(QWidget):
         self.bring.setText("Import…")
         self.bring.setAutoRaise(True)
         self.bring.setToolTip("Take a model that was trained elsewhere: nnU-Net v2, MONAI, ONNX")
+        # its arrow would be drawn over the words
+        self.bring.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.bring.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.kinds = QMenu(self.bring)
         for maker, name in NAMES.items():

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QWidget,
+)
 
 from napari_ctlns.plugin.scan_queue import same_scans, seconds_in_words, status_in_words
 from napari_ctlns.plugin.views.trouble import TROUBLE_COLOUR
@@ -20,7 +27,7 @@ _MEANINGS = (
     "How long the work on it took",
     "What became of it; of a failed one also why",
 )
-_SHARES = (0.4, 0.18)
+_SHARES = (0.55, 0.15)
 """Of the width, for scan and time; the status has the rest."""
 
 
@@ -80,6 +87,17 @@ class QueueModel(QAbstractTableModel):
         return _MEANINGS[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
 
+class _CutAtTheEnd(QStyledItemDelegate):
+    """Draws words whose beginning matters; of names the middle is left out."""
+
+    def initStyleOption(  # noqa: N802 - Qt's name
+        self, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        """Say where words are cut."""
+        super().initStyleOption(option, index)
+        option.textElideMode = Qt.TextElideMode.ElideRight
+
+
 class QueueTable(QTableView):
     """Shows the rows and says which one is to be opened.
 
@@ -108,6 +126,7 @@ class QueueTable(QTableView):
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setItemDelegateForColumn(STATUS, _CutAtTheEnd(self))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(24)
