@@ -84,9 +84,11 @@ def make(
     tmp_path: Path,
 ) -> Iterator[Callable[[int], Panel]]:
     """Open one of the panels, so wide and drawn as in napari's window."""
+    held = []  # else it may be collected while it is drawn for the last time, after the test
 
     def make_(width: int = 340) -> Panel:
         panel: Panel = request.param(model_viewer)
+        held.append(panel)
         qtbot.addWidget(panel)
         panel.setStyleSheet(get_stylesheet("dark"))
         panel.resize(max(width, panel.minimumWidth()), 700)

@@ -68,9 +68,11 @@ def open_panel(
     model_viewer: ViewerModel, model_session: Session, settings: Settings, qtbot: QtBot
 ) -> Iterator[Callable[[], "Hand"]]:
     """Open a Train panel; the session's child ends with the test."""
+    held = []  # else it may be collected while it is drawn for the last time, after the test
 
     def open_() -> Hand:
         panel = TrainPanel(model_viewer)
+        held.append(panel)
         qtbot.addWidget(panel)
         panel.show()
         return Hand(panel, qtbot)
