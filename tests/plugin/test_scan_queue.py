@@ -301,7 +301,7 @@ def test_it_stops_and_goes_on(
     qtbot: QtBot,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with_fake_child(model_session, monkeypatch, steps=20)
+    with_fake_child(model_session, monkeypatch, steps=80)
     start(ready, qtbot)
     qtbot.waitUntil(lambda: ("a", "2 s", "done") in cells(ready), timeout=LONG)
     assert any(status in ("working", "waits") for _, _, status in cells(ready))
