@@ -200,6 +200,22 @@ def test_when_napari_is_killed_while_it_predicts(start: Start, tmp_path: Path, m
     assert window.end() != 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["exit", "never"])
+def test_while_it_works_through_a_queue(
+    start: Start, tmp_path: Path, model: Path, way: str
+) -> None:
+    (tmp_path / "model").symlink_to(model)
+    for name in "ab":
+        write_volume(scan_of(200, 256), tmp_path / "scans" / f"{name}.mhd")
+    window = start("queueing", way)
+    assert window.began[0] > 1  # the child and its workers
+    if way == "never":
+        window.process.kill()
+    assert (window.end() == 0) == (way == "exit"), window.words()
+    assert "Traceback" not in window.words()
+
+
 class Started:
     """A training that was just asked for, of an open scan and its mask."""
 

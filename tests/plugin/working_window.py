@@ -69,6 +69,19 @@ def predicting(viewer: Viewer, folder: Path) -> UnderWay:
     return lambda: "window" in panel.job_bar._left.text()
 
 
+def queueing(viewer: Viewer, folder: Path) -> UnderWay:
+    """Predict many scans in workers of a child."""
+    panel = PredictPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Predict")
+    session_of(viewer).choose_model(folder / "model")
+    panel.whole.setChecked(True)
+    panel.device.setCurrentText("cpu")
+    panel.queue.scans.set_path(folder / "scans")
+    panel.queue.results.set_path(folder / "results")
+    panel.queue.bar.button.click()
+    return lambda: any(row.status == "running" for row in panel.queue.table.rows)
+
+
 def measuring(viewer: Viewer, folder: Path) -> UnderWay:
     """Measure many nodules in a thread."""
     panel = NodulesPanel(viewer)
@@ -82,7 +95,7 @@ def measuring(viewer: Viewer, folder: Path) -> UnderWay:
     return lambda: panel.job_bar.said.startswith("Measure")
 
 
-WORKS = {work.__name__: work for work in (reading, preparing, predicting, measuring)}
+WORKS = {work.__name__: work for work in (reading, preparing, predicting, queueing, measuring)}
 
 
 class End(QObject):
