@@ -108,7 +108,7 @@ def chest_part(options: argparse.Namespace) -> list[Line]:
     peers = {f"MONAI, batches of {n}": Monai(options.model, batch=n) for n in (1, 4)}
     trial = {name: seconds(lambda p=peer: p(scan)) for name, peer in peers.items()}
     fastest = min(trial, key=trial.__getitem__)
-    print(f"MONAI is faster with {fastest.partition(', ')[2]}: {trial[fastest]:.1f} s")
+    print(f"MONAI is faster with {fastest.partition(', ')[2]}: {trial[fastest]:.1f} s", flush=True)
 
     times = medians(
         {
