@@ -59,6 +59,8 @@ class OpenVinoEngine:
             {
                 "INFERENCE_PRECISION_HINT": "bf16" if self._half else "f32",
                 "PERFORMANCE_HINT": "LATENCY",
+                # several processes would pin their threads to the same core
+                "ENABLE_CPU_PINNING": False,
                 **_threads(),
             },
         )
