@@ -284,10 +284,19 @@ def test_a_done_row_opens_with_its_mask(
     qtbot.waitUntil(lambda: len(model_session.layers_for("scan")) == 2, timeout=LONG)
 
 
+def until_two_are_done(panel: PredictPanel, qtbot: QtBot) -> None:
+    """Wait until the table says so: it reads the manifest in a thread, after the work."""
+
+    def done() -> int:
+        return [status for _, _, status in cells(panel)].count("done")
+
+    qtbot.waitUntil(lambda: done() == 2, timeout=LONG)
+
+
 def test_a_mask_that_is_gone_is_told(ready: PredictPanel, scans: Path, qtbot: QtBot) -> None:
     start(ready, qtbot)
     over(ready, qtbot)
-    qtbot.waitUntil(lambda: len(cells(ready)) == 3, timeout=LONG)
+    until_two_are_done(ready, qtbot)
     (scans.parent / "results" / "a_pred.nii.gz").unlink()
     ready.queue.table.selectRow(0)
     qtbot.mouseClick(ready.queue.open, LEFT)
@@ -425,7 +434,7 @@ def test_a_real_queue(
     panel.queue.results.set_path(tmp_path / "results")
     start(panel, qtbot)
     assert over(panel, qtbot).startswith("2 scans done, 1 failed")
-    qtbot.waitUntil(lambda: len(cells(panel)) == 3, timeout=LONG)
+    until_two_are_done(panel, qtbot)
     panel.queue.table.selectRow(0)
     qtbot.mouseClick(panel.queue.open, LEFT)
     qtbot.waitUntil(lambda: session.mask is not None, timeout=LONG)
