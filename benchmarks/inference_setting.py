@@ -16,6 +16,8 @@ from napari_ctlns.inference.searching import Prediction, predict_volume
 from napari_ctlns.recipe import load_recipe
 from napari_ctlns.volume import Geometry, Volume
 
+GATED, WHOLE = "napari-ctlns", "napari-ctlns, whole"
+"""Ours with its lung gate, and without."""
 LARGE = (600, 512, 512)
 LARGE_MM = (0.6, 0.6, 0.6)
 
