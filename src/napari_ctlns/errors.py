@@ -21,6 +21,10 @@ class AnnotationError(CtlnsError):
     """A table of annotations lacks a column, or holds impossible values."""
 
 
+class ClickError(CtlnsError):
+    """Where a person clicked there is nothing like a nodule."""
+
+
 class RecipeError(CtlnsError):
     """A recipe is unknown, or one of its values is not allowed."""
 
