@@ -20,7 +20,7 @@ SOURCE = Path(napari_ctlns.__file__).parents[1]
 COMMANDS = {
     *("demo", "phantom", "info", "convert", "mask", "lungs", "prepare", "train", "watch"),
     *("control", "tune", "evaluate", "predict", "measure", "compare", "recipes", "open"),
-    *("import-model", "cohort"),
+    *("import-model", "cohort", "click"),
 }
 HEAVY = ("torch", "monai", "openvino", "napari", "qtpy", "matplotlib")
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from napari_ctlns import __version__
 from napari_ctlns.cli import (
+    click_command,
     cohort_command,
     importing_command,
     learning_commands,
@@ -53,6 +54,7 @@ def _ctlns(
 for _commands in (
     making_commands,
     scan_commands,
+    click_command,
     learning_commands,
     importing_command,
     tuning_command,
@@ -83,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         status = typer.main.get_command(app).main(
-            args=words or ["--help"],
+            args=click_command.with_places_joined(words) or ["--help"],
             prog_name="ctlns",
             standalone_mode=False,
         )

@@ -1,5 +1,6 @@
 """Commands on one scan or mask, without learning."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from napari_ctlns.cli.options import JSON, SERIES, STRICT, print_json, print_rows, print_table
 from napari_ctlns.errors import MaskError, ScanError
+from napari_ctlns.findings import Annotation
 from napari_ctlns.volume import Volume
 
 SCAN = Annotated[Path, typer.Argument(metavar="SCAN", help="A readable file or DICOM folder.")]
@@ -17,13 +19,14 @@ class MaskMethod(StrEnum):
     """How annotations become a mask."""
 
     sphere = "sphere"
+    fitted = "fitted"
 
 
 def info(scan: SCAN, series: SERIES = None, strict: STRICT = False, json: JSON = False) -> None:
     """Say what a scan is, and what had to be mended."""
     from napari_ctlns.formats import describe
 
-    (print_json if json else print_table)(describe(_read(scan, series, strict)))
+    (print_json if json else print_table)(describe(read_for_command(scan, series, strict)))
 
 
 def convert(
@@ -37,7 +40,7 @@ def convert(
     """Write a scan in another format."""
     from napari_ctlns.formats import write_volume
 
-    write_volume(_read(scan, series, strict), out)
+    write_volume(read_for_command(scan, series, strict), out)
 
 
 def mask(
@@ -58,7 +61,6 @@ def mask(
         readable_annotations,
         write_volume,
     )
-    from napari_ctlns.masks.spheres import sphere_mask
 
     if skip_bad_rows:
         rows, problems = readable_annotations(annotations)
@@ -66,9 +68,25 @@ def mask(
             typer.echo(f"warning: left out, {words}", err=True)
     else:
         rows = read_annotations(annotations)
-    volume = _read(scan, series, strict)
-    draw = {MaskMethod.sphere: sphere_mask}[method]
-    write_volume(volume.mask(draw(volume.geometry, annotations_of(rows, volume))), out)
+    volume = read_for_command(scan, series, strict)
+    draw = {MaskMethod.sphere: _spheres, MaskMethod.fitted: _fitted}[method]
+    write_volume(draw(volume, annotations_of(rows, volume)), out)
+
+
+def _spheres(volume: Volume, annotations: Sequence[Annotation]) -> Volume:
+    from napari_ctlns.masks.spheres import sphere_mask
+
+    return volume.mask(sphere_mask(volume.geometry, annotations))
+
+
+def _fitted(volume: Volume, annotations: Sequence[Annotation]) -> Volume:
+    from napari_ctlns.masks.fitted import fitted_mask
+
+    fitted = fitted_mask(volume, annotations)
+    for number, words in fitted.spheres.items():
+        place = "({:g}, {:g}, {:g}) mm".format(*annotations[number].centre)
+        typer.echo(f"warning: nodule at {place} drawn as a sphere: {words}", err=True)
+    return volume.mask(fitted.mask)
 
 
 def lungs(
@@ -81,7 +99,7 @@ def lungs(
     from napari_ctlns.formats import write_volume
     from napari_ctlns.masks.lungs import lung_mask
 
-    found = lung_mask(_read(scan, series, strict))
+    found = lung_mask(read_for_command(scan, series, strict))
     if not found.array.any():
         raise MaskError(f"no lungs in {scan}; give a chest CT in HU that shows some of a lung")
     write_volume(found, out, structure="lung")
@@ -99,7 +117,7 @@ def measure(
     from napari_ctlns.measurement import measure as measure_nodules
     from napari_ctlns.measurement import write_table
 
-    volume = _read(scan, series, strict)
+    volume = read_for_command(scan, series, strict)
     nodules = _warned(read_mask_onto(mask, volume))
     if not nodules.array.any():
         raise MaskError(f"no nodules in {mask}; draw or predict some first")
@@ -120,7 +138,8 @@ def compare(
     (print_json if json else print_table)(agreement)
 
 
-def _read(scan: Path, series: str | None, strict: bool) -> Volume:
+def read_for_command(scan: Path, series: str | None, strict: bool) -> Volume:
+    """Read a scan; say what was mended, and which series there are of several."""
     from napari_ctlns.formats import read_scan
     from napari_ctlns.formats.dicom.series import SeveralSeriesError
 

@@ -15,7 +15,6 @@ from scipy import ndimage
 from napari_ctlns.errors import ClickError
 from napari_ctlns.masks.click_surface import (
     ClickRules,
-    Scene,
     Surface,
     Wishes,
     find_surface,
@@ -45,8 +44,7 @@ class Clicks:
     outside
         Places that are not to belong to it.
     diameter_mm
-        About how large it is; no voxel lies further from the first place than 1.5 times
-        that allows.
+        About how large it is.
     tightness
         From -1, loose, to 1, tight.
     """
@@ -96,6 +94,13 @@ def click_mask(scan: Volume, clicks: Clicks, rules: ClickRules = RULES) -> Part:
         _must_be_closed(found)
         inside |= voxels_inside(scene, found, wishes, rules)
     return _part(_connected(inside, places[0] - start, spacing), start)
+
+
+def mask_of(part: Part, scan: Volume) -> Volume:
+    """Return a mask on the scan's grid, uint8, in which a nodule is 1."""
+    mask = np.zeros(scan.geometry.shape, np.uint8)
+    mask[part.box][part.inside] = 1
+    return scan.mask(mask)
 
 
 def _check(scan: Volume, clicks: Clicks) -> None:

@@ -128,7 +128,7 @@ def _surroundings(
     seen = ndimage.map_coordinates(
         hu, index.reshape(-1, 3).T, order=1, mode="nearest", output=np.float32
     )
-    return offsets, seen.reshape(there.shape), there
+    return offsets, np.asarray(seen.reshape(offsets.shape[:-1])), np.asarray(there)
 
 
 def _thick(

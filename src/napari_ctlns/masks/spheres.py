@@ -40,15 +40,16 @@ def sphere_mask(geometry: Geometry, annotations: Sequence[Annotation]) -> LabelA
     # 2 at the centre of a sphere, 1 on it; zeros cost no memory until they are written
     closeness = np.zeros(geometry.shape, np.float32)
     for label, annotation in enumerate(annotations, start=1):
-        _check(geometry, annotation)
-        box, distance = _distance_in_radii(geometry, annotation)
+        check_annotation(geometry, annotation)
+        box, distance = distance_in_radii(geometry, annotation)
         closer = (distance <= 1) & (2 - distance > closeness[box])
         mask[box][closer] = label
         closeness[box][closer] = 2 - distance[closer]
     return mask
 
 
-def _check(geometry: Geometry, annotation: Annotation) -> None:
+def check_annotation(geometry: Geometry, annotation: Annotation) -> None:
+    """Raise `AnnotationError` if an annotation cannot be drawn on a grid."""
     place = "({:g}, {:g}, {:g}) mm".format(*annotation.centre)
     if not (np.isfinite(annotation.diameter_mm) and annotation.diameter_mm > 0):
         message = f"diameter {annotation.diameter_mm:g} mm at {place}: give a positive number"
@@ -61,10 +62,13 @@ def _check(geometry: Geometry, annotation: Annotation) -> None:
         raise AnnotationError(message)
 
 
-def _distance_in_radii(
+def distance_in_radii(
     geometry: Geometry, annotation: Annotation
 ) -> tuple[Box, npt.NDArray[np.float32]]:
-    """Return the box around a sphere, and there the distances to its centre in radii."""
+    """Return the box around a sphere, and there (z, y, x) the distances to its centre in radii.
+
+    A sphere that holds no voxel centre has the voxel that its own centre lies in, at 0.
+    """
     radius = annotation.diameter_mm / 2
     centre = geometry.world_to_index(annotation.centre)
     nearest = np.clip(np.rint(centre), 0, np.asarray(geometry.shape) - 1).astype(int)

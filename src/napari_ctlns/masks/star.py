@@ -101,7 +101,7 @@ def cheapest(star: Star, cost: Floats, slope: float, rounds: int) -> npt.NDArray
         How often each direction tells its neighbours what it would like.
     """
     ramp = (slope * np.arange(cost.shape[1])).astype(np.float32)
-    messages = np.zeros((len(star.senders), cost.shape[1]), np.float32)
+    messages: Floats = np.zeros((len(star.senders), cost.shape[1]), np.float32)
     for _ in range(rounds):
         belief = cost + np.add.reduceat(messages, star.first, axis=0)
         told = belief[star.senders] - messages[star.reverse]
@@ -110,7 +110,8 @@ def cheapest(star: Star, cost: Floats, slope: float, rounds: int) -> npt.NDArray
         falling = np.minimum.accumulate((told + ramp)[:, ::-1], axis=1)[:, ::-1] - ramp
         news = np.minimum(rising, falling)
         news -= news.min(axis=1, keepdims=True)
-        messages = DAMPING * messages + (1 - DAMPING) * news
+        messages *= np.float32(DAMPING)
+        messages += np.float32(1 - DAMPING) * news
     belief = cost + np.add.reduceat(messages, star.first, axis=0)
     return np.asarray(belief.argmin(axis=1))
 
