@@ -1,6 +1,6 @@
 """One click on a nodule becomes its mask: no model, a tenth of a second.
 
-A star-shaped surface is sought about the click (`click_surface`). That is the idea of
+A star-shaped surface is sought about the click (`surface`). That is the idea of
 Kuhnigk et al. (IEEE TMI 2006) and of Krishnan et al. (MICCAI 2010), that a nodule is
 the compact thing about its core and vessels and pleura are cut off where it would end,
 with a border that is found in all directions at once instead of by erosion.
@@ -13,14 +13,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_ctlns.errors import ClickError
-from napari_ctlns.masks.click_surface import (
-    ClickRules,
-    Surface,
-    Wishes,
-    find_surface,
-    scene_of,
-    voxels_inside,
-)
+from napari_ctlns.masks.click.border import Surface
+from napari_ctlns.masks.click.rules import ClickRules
+from napari_ctlns.masks.click.scene import Wishes, scene_of
+from napari_ctlns.masks.click.surface import find_surface, voxels_inside
 from napari_ctlns.masks.islands import Part
 from napari_ctlns.volume import AIR_HU, Triple, Volume
 
@@ -28,7 +24,7 @@ SCENE_MM = 34.0
 """How far around the clicks the scan is looked at."""
 OPEN_EVIDENCE = 0.5
 """Directions in which the border has less are open: there the nodule goes on as something else."""
-MOST_OPEN = 0.8
+MOST_OPEN = 0.4
 """What is open in more directions lies in the chest wall, the mediastinum or the diaphragm."""
 RULES = ClickRules()
 
