@@ -71,20 +71,10 @@ def _is_gone(labels: npt.NDArray[Any], step: Step, label: int) -> bool:
     if any(new == label for _, new in step.changes):
         return False
     taken = sum(n for (old, _), n in step.changes.items() if old == label)
-    # napari tells of some steps before they are written
-    left = 0 if _is_written(labels, step) else taken
+    left = 0 if step.is_in(labels) else taken
     if np.count_nonzero(labels[step.box] == label) > left:
         return False
     return sum(int(np.count_nonzero(plane == label)) for plane in labels) == left
-
-
-def _is_written(labels: npt.NDArray[Any], step: Step) -> bool:
-    atom = step.atoms[-1]
-    if hasattr(atom, "slice_key"):
-        there = np.asarray(labels[atom.slice_key])
-        there = there if atom.mask is None else there[atom.mask]
-        return bool((there == atom.new_value).all())
-    return bool((labels[atom[0]] == atom[2]).all())
 
 
 @dataclass(frozen=True, eq=False)

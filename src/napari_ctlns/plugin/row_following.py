@@ -4,6 +4,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -58,7 +59,7 @@ class RowFollower(QObject):
         )
         self._work: ThreadWork | None = None
         self._now: _Now | None = None
-        self._soon = QTimer(self)  # napari tells of some steps before they are written
+        self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
         self._soon.timeout.connect(self._begin)
@@ -85,7 +86,10 @@ class RowFollower(QObject):
             self._lose(layer)
             return
         self._fall_behind(layer, {label: step.box for label in step.labels if label > 0})
-        self._soon.start()
+        if step.is_in(np.asarray(layer.data)):
+            self._begin()  # the canvas is drawn meanwhile, which takes longer than a nodule
+        else:
+            self._soon.start()
 
     def _measured(self, layer: Any) -> None:
         if not self._session.is_stale(layer):

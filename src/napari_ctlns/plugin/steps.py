@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject, Signal
 
@@ -49,6 +50,15 @@ class Step:
     def labels(self) -> frozenset[int]:
         """The labels that lost or gained voxels."""
         return frozenset(label for pair in self.changes for label in pair if label != 0)
+
+    def is_in(self, labels: npt.NDArray[Any]) -> bool:
+        """Whether a mask has the step already; napari tells of some before it writes them."""
+        atom = self.atoms[-1]
+        if not _is_painted(atom):
+            return bool((labels[atom[0]] == atom[2]).all())
+        there = np.asarray(labels[atom.slice_key])
+        painted = there if atom.mask is None else there[atom.mask]
+        return bool((painted == atom.new_value).all())
 
     def painted(self) -> Iterator[Part]:
         """Yield what was painted by hand, erased voxels too."""
