@@ -15,6 +15,7 @@ from napari_ctlns.plugin.steps import StepWatch
 from napari_ctlns.volume import Geometry, Volume
 
 SHAPE = (6, 24, 24)
+TOOLS = ("fill", "piece", "paint")
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ def test_another_array_ends_the_history(layer: Labels, model_session: Session) -
     assert findings_of(layer).labels == {1, 2, 4}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     steps=st.lists(
         st.tuples(
