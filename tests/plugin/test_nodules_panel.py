@@ -225,6 +225,18 @@ def test_rows_stay_where_the_table_was_scrolled_to(
     assert selected(panel) == ["2"]
 
 
+def test_painting_while_it_is_measured_for_the_first_time(
+    panel: NodulesPanel, model_session: Session, volume: Volume, mask: Volume, qtbot: QtBot
+) -> None:
+    model_session.add_scan(volume)
+    layer = model_session.add_mask(mask, "mask")
+    qtbot.waitUntil(lambda: panel.job_bar.working, timeout=LONG)
+    layer.paint((20, 24, 24), 5)
+    assert "Edited" not in panel.signs.text()
+    followed(model_session, layer, qtbot)
+    assert rows(panel) == 3
+
+
 def test_a_very_large_nodule_is_measured_when_a_person_asks(
     panel: NodulesPanel,
     layer: Labels,

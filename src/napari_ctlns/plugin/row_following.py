@@ -67,9 +67,8 @@ class RowFollower(QObject):
         session.measured.connect(self._measured)
 
     def follows(self, layer: Labels) -> bool:
-        """Whether the rows of a layer are up to date, or will be in a moment."""
-        table = self._session.table(layer)
-        return table is not None and layer not in self._lost and self._volumes(layer) is not None
+        """Whether the rows of a layer, once it has any, are up to date or will be in a moment."""
+        return layer not in self._lost and self._volumes(layer) is not None
 
     def _volumes(self, layer: Labels) -> tuple[Volume, Volume] | None:
         """Return what a layer shows and its scan, if they lie on one grid."""
@@ -95,6 +94,7 @@ class RowFollower(QObject):
         if not self._session.is_stale(layer):
             self._behind.pop(layer, None)
             self._lost.discard(layer)
+        self._soon.start()  # it may have been edited while it was measured for the first time
 
     def _lose(self, layer: Labels) -> None:
         self._lost.add(layer)
@@ -104,13 +104,14 @@ class RowFollower(QObject):
     # -- measuring ----------------------------------------------------------------------
 
     def _begin(self) -> None:
-        layer = next(iter(self._behind), None)
+        measured = (one for one in self._behind if self._session.table(one) is not None)
+        layer = next(measured, None)
         if self._work is not None or layer is None:
             return
         volumes, table = self._volumes(layer), self._session.table(layer)
         where = self._behind.pop(layer)
-        if volumes is None or table is None:
-            self._soon.start()  # there may be other layers
+        if volumes is None or table is None:  # its scan is gone
+            self._lose(layer)
             return
         self._now = _Now(weakref.ref(layer), self._session.edits(layer), table, where)
         job = rows_job(*volumes, table, where)

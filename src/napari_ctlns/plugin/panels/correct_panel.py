@@ -20,10 +20,7 @@ from napari_ctlns.plugin.words import breakable, capitalised
 if TYPE_CHECKING:
     import napari
 
-_HINT = (
-    "Brush, eraser, polygon, bucket and picker are napari's own. What is below works on the "
-    "whole nodule in 3D, and Ctrl+Z takes each step back."
-)
+_HINT = "On the whole nodule, in 3D; Ctrl+Z takes each step back"
 _SHAPE = {
     "grow": (f"Grow {STEP_MM:g} mm", "Let the nodule grow on all sides where voxels are free"),
     "shrink": (f"Shrink {STEP_MM:g} mm", "Let the nodule shrink on all sides"),
@@ -74,7 +71,7 @@ class CorrectPanel(Panel):
 
     def _lay_out(self) -> None:
         hint = QLabel(_HINT)
-        hint.setWordWrap(True)
+        hint.setWordWrap(True)  # the panel may be narrow
         self.swatch.setFixedSize(12, 12)
         self.nodule.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         for button in self.tools.values():
@@ -85,8 +82,11 @@ class CorrectPanel(Panel):
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
         self.add_form({"Labels": self.layer, "Nodule": in_a_row(self.swatch, self.nodule)})
         self.add(hint)
-        self.add(_in_pairs(list(self.shape.values())))
-        self.add(QLabel("With the mouse"))
+        *pairs, between, touched = self.shape.values()
+        self.add(_in_pairs(pairs))
+        self.add(between)
+        self.add(touched)
+        self.add(QLabel("With the left mouse button"))
         self.add(_in_pairs(list(self.tools.values())))
         self.add(in_a_row(self.undo, self.redo))
         self.add_foot(self.status)
@@ -162,4 +162,6 @@ def _in_pairs(buttons: list[QPushButton]) -> QWidget:
     grid.setContentsMargins(0, 0, 0, 0)
     for k, button in enumerate(buttons):
         grid.addWidget(button, k // 2, k % 2)
+    for column in range(2):
+        grid.setColumnStretch(column, 1)
     return box

@@ -160,14 +160,13 @@ class NodulesPanel(Panel):
         return _EMPTY
 
     def _signs(self, layer: Labels | None) -> list[str]:
-        signs = []
-        if (
-            layer is not None
-            and self._session.is_stale(layer)
-            and not self._follower.follows(layer)
-        ):
+        signs: list[str] = []
+        if layer is None:
+            return signs
+        measured = self._session.table(layer) is not None
+        if measured and self._session.is_stale(layer) and not self._follower.follows(layer):
             signs.append("● Edited since it was measured.")
-        if layer is not None and self._session.is_unsaved(layer):
+        if self._session.is_unsaved(layer):
             signs.append("● Not saved.")
         return signs
 
