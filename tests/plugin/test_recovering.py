@@ -275,7 +275,7 @@ def answer(words: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_cancel_keeps_the_window(viewer: Viewer, unsaved: Session, monkeypatch) -> None:
     asked = answer("Cancel", monkeypatch)
     assert not closes(viewer)
-    assert asked == ["Mine: not saved."]
+    assert asked == ["Not saved: mine."]
     assert unsaved.unsaved_layers
 
 

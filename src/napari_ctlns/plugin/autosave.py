@@ -180,7 +180,7 @@ class Autosave(QObject):
         from napari.utils.notifications import show_warning
 
         if not self.trouble:
-            show_warning(f"Edits are not kept against a crash, save them: {message}")
+            show_warning(f"Save your edits: they cannot be kept against a crash. {message}")
         self.trouble = message
         self.changed.emit()
 

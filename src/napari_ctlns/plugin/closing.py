@@ -58,7 +58,7 @@ class CloseGuard(QObject):
         project = self._session.project
         question = QMessageBox(window)
         question.setWindowTitle("Not saved")
-        question.setText(f"{capitalised(named([layer.name for layer in unsaved]))}: not saved.")
+        question.setText(f"Not saved: {named([layer.name for layer in unsaved])}.")
         where = "asks for a project file and writes" if project is None else "writes"
         into = "to it" if project is None else f"to {project.name}"
         question.setInformativeText(

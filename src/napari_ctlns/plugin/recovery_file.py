@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-from filelock import BaseFileLock
 
 from napari_ctlns.atomic import remove_leftovers
 from napari_ctlns.errors import MaskError, OutputError, ProjectError
@@ -27,6 +26,7 @@ from napari_ctlns.plugin.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+    from filelock import BaseFileLock
 
 _SECONDS_FOR_LOCK = 2.0
 _Array = npt.NDArray[Any]
@@ -84,6 +84,13 @@ class RecoveryWriter:
             If there is no room, or no right to write; what was kept before stays.
         """
         yield Started(title="Keeping edits")
+        try:
+            yield from self._keep(moment, control)
+        except OutputError as error:
+            reason = getattr(error.__cause__, "strerror", None) or str(error)
+            raise OutputError(f"{reason} ({self.folder})") from error
+
+    def _keep(self, moment: Moment, control: Control) -> Iterator[Event]:
         self._hold()
         self._store.forget({*moment.drawn, *moment.large})
         self._large = {k: v for k, v in self._large.items() if k in moment.large}

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import BaseFileLock, FileLock, Timeout
 from platformdirs import user_state_path
 from pydantic import ValidationError
 
@@ -22,6 +22,9 @@ from napari_ctlns.errors import ProjectError
 from napari_ctlns.plugin.project_contents import SavedAnnotations, SavedMask, SavedScan
 from napari_ctlns.plugin.recovery_contents import RECOVERY_VERSION, Recovery
 from napari_ctlns.plugin.words import counted
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _LOCK = "lock"
 _DISCARDED = "discarded"
@@ -41,8 +44,10 @@ def recovery_root() -> Path:
     return user_state_path("napari-ctlns", appauthor=False) / "recovery"
 
 
-def hold(folder: Path, patience_s: float = 0) -> BaseFileLock | None:
+def hold(folder: Path, patience_s: float = 0) -> "BaseFileLock | None":
     """Lock the folder of a window; None if another holds it, or it cannot be locked."""
+    from filelock import FileLock, Timeout  # which imports asyncio; here it does so in a thread
+
     lock = FileLock(folder / _LOCK, thread_local=False)
     try:
         lock.acquire(timeout=patience_s)
@@ -51,7 +56,7 @@ def hold(folder: Path, patience_s: float = 0) -> BaseFileLock | None:
     return lock
 
 
-def remove(folder: Path, lock: BaseFileLock | None) -> None:
+def remove(folder: Path, lock: "BaseFileLock | None") -> None:
     """Remove what was kept, and let go of its lock."""
     if lock is not None:
         lock.release()  # first: Windows removes no file that is open
@@ -115,7 +120,7 @@ class Found:
     """
 
     folder: Path
-    lock: BaseFileLock
+    lock: "BaseFileLock"
     written: float
     words: str
     trouble: str = ""
@@ -158,7 +163,7 @@ def _look(folder: Path) -> Found | None:
     return None
 
 
-def _found(folder: Path, lock: BaseFileLock, there: list[Path]) -> Found:
+def _found(folder: Path, lock: "BaseFileLock", there: list[Path]) -> Found:
     troubles = []
     for path in there:
         try:
