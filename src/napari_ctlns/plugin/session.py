@@ -23,7 +23,6 @@ from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.canvas import same_canvas
 from napari_ctlns.plugin.child_process import ChildProcess
-from napari_ctlns.plugin.closing import CloseGuard
 from napari_ctlns.plugin.counted_singletons import keep_singletons_alive
 from napari_ctlns.plugin.edits import EditWatch
 from napari_ctlns.plugin.finding_history import FindingHistory
@@ -67,6 +66,8 @@ class Session(QObject):
         The folders of the models that predict together with the one that is chosen.
     waiting
         Files that were opened before the scans they lie on.
+    project
+        The project file that all of it was opened from, or saved in, last.
     """
 
     layers_changed = Signal()
@@ -96,6 +97,7 @@ class Session(QObject):
         self._child: ChildProcess | None = None
         self._trainings: set[Path] = set()
         self.waiting: list[Path] = []
+        self.project: Path | None = None
         self.run: Path | None = None
         self.model: Path | None = None
         self.more_models: tuple[Path, ...] = ()
@@ -208,8 +210,7 @@ class Session(QObject):
             One for each label; None: they are made up, as drawn by hand.
         """
         layer = self.add(of.mask_tuple(mask, name, findings))
-        self._unsaved.add(layer)
-        self.unsaved_changed.emit()
+        self.not_saved(layer)
         return layer
 
     def add_annotations(
@@ -295,6 +296,16 @@ class Session(QObject):
     def is_unsaved(self, layer: Layer) -> bool:
         """Whether a layer holds edits that no file has."""
         return layer in self._unsaved
+
+    @property
+    def unsaved_layers(self) -> list[Layer]:
+        """The layers that hold edits that no file has, from the bottom up."""
+        return [layer for layer in self.viewer.layers if layer in self._unsaved]
+
+    def not_saved(self, *layers: Layer) -> None:
+        """Remember that no file has what these layers hold."""
+        self._unsaved.update(layers)
+        self.unsaved_changed.emit()
 
     def saved(self, *layers: Layer) -> None:
         """Remember that these layers were written to files."""
@@ -430,5 +441,7 @@ def session_of(viewer: ViewerModel) -> Session:
         keep_singletons_alive()
         session = _SESSIONS[own] = Session(own)
         if isinstance(own, Viewer):
-            CloseGuard(own.window._qt_window, session)  # noqa: SLF001 - napari has no other door
+            from napari_ctlns.plugin.protection import protect  # which knows sessions
+
+            protect(own.window._qt_window, session)  # noqa: SLF001 - napari has no other door
     return _SESSIONS[own]
