@@ -68,7 +68,7 @@ def click_mask(scan: Volume, clicks: Clicks, rules: ClickRules = RULES) -> Part:
     Returns
     -------
     Part
-        The nodule's voxels, connected with the first place.
+        The nodule's voxels; those of each place inside are connected.
 
     Raises
     ------
@@ -88,8 +88,11 @@ def click_mask(scan: Volume, clicks: Clicks, rules: ClickRules = RULES) -> Part:
     for place in places - start:
         found = find_surface(scene, place, wishes, rules)
         _must_be_closed(found)
-        inside |= voxels_inside(scene, found, wishes, rules)
-    return _part(_connected(inside, places[0] - start, spacing), start)
+        own = voxels_inside(scene, found, wishes, rules)
+        if not own.any():
+            raise ClickError("nothing like a nodule at the click; click on its middle")
+        inside |= own
+    return _part(inside, start)
 
 
 def mask_of(part: Part, scan: Volume) -> Volume:
@@ -128,22 +131,6 @@ def _surroundings(
 def _must_be_closed(found: Surface) -> None:
     if (found.evidence < OPEN_EVIDENCE).mean() > MOST_OPEN:
         raise ClickError("no lung around the click: chest wall or mediastinum; click on a nodule")
-
-
-def _connected(
-    inside: npt.NDArray[np.bool_],
-    place: npt.NDArray[np.float64],
-    spacing: npt.NDArray[np.float64],
-) -> npt.NDArray[np.bool_]:
-    """Return the component that a place lies in or nearest to."""
-    labels, count = ndimage.label(inside, np.ones((3, 3, 3)))
-    if not count:
-        raise ClickError("nothing like a nodule at the click; click on its middle")
-    if count == 1:
-        return inside
-    voxels = np.argwhere(inside)
-    nearest = voxels[np.linalg.norm((voxels - place) * spacing, axis=1).argmin()]
-    return np.asarray(labels == labels[tuple(nearest)])
 
 
 def _part(inside: npt.NDArray[np.bool_], start: npt.NDArray[np.intp]) -> Part:
