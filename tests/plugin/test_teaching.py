@@ -131,7 +131,7 @@ def nodules(
     panel = NodulesPanel(model_viewer)
     qtbot.addWidget(panel)
     panel.show()
-    yield panel
+    return panel
 
 
 def click_add(panel: NodulesPanel, qtbot: QtBot) -> str:

@@ -31,20 +31,24 @@ def tuned(recipe: Recipe, spec: LearnSpec, scans: int) -> Recipe:
     RecipeError
         If a change is not allowed.
     """
-    optimisation = recipe.optimisation
     again = recipe.patches.corrected_fraction > 0
-    patches = spec.steps * optimisation.batch_size
+    rate = recipe.optimisation.learning_rate * (1 if again else GENTLER)
+    gentle = recipe.with_changes(
+        {
+            "patches.corrected_fraction": spec.corrected_share,
+            "patches.hard_negatives": "",
+            "optimisation.learning_rate": rate,
+            "optimisation.schedule": "cosine",
+            "optimisation.warmup_steps": min(_WARMUP_STEPS, spec.steps // 10),
+            "optimisation.early_stopping_patience": 0,
+            "optimisation.best_by": "last",
+            "optimisation.keep_checkpoints": "last",
+        }
+    )
+    patches = spec.steps * gentle.with_changes(spec.changes).optimisation.batch_size
     per_scan = max(1, round(patches / EPOCHS / scans))
-    changes = {
-        "patches.corrected_fraction": spec.corrected_share,
-        "patches.hard_negatives": "",
+    length = {
         "patches.per_scan": per_scan,
         "optimisation.epochs": max(1, round(patches / per_scan / scans)),
-        "optimisation.learning_rate": optimisation.learning_rate * (1 if again else GENTLER),
-        "optimisation.schedule": "cosine",
-        "optimisation.warmup_steps": min(_WARMUP_STEPS, spec.steps // 10),
-        "optimisation.early_stopping_patience": 0,
-        "optimisation.best_by": "last",
-        "optimisation.keep_checkpoints": "last",
     }
-    return recipe.with_changes({**changes, **spec.changes})
+    return gentle.with_changes({**length, **spec.changes})
