@@ -155,8 +155,8 @@ class LearnSpec(_Spec):
     dataset: Path
     model: Path
     out: Path
-    steps: Annotated[int, Field(ge=1)] = 400
-    corrected_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    steps: Annotated[int, Field(ge=1)] = 600
+    corrected_share: Annotated[float, Field(gt=0, le=1)] = 0.35
     most_earlier: Annotated[int, Field(ge=0)] = 10
     changes: dict[str, Any] = Field(default_factory=dict)
     resume: bool = False

@@ -263,7 +263,7 @@ def test_the_command_prints_the_comparison(spec: LearnSpec, ctlns: Callable[...,
     done = ctlns("learn", spec.dataset, "--from", spec.model, "--out", spec.out, *options)
     assert done.exit_code == 0, done.output
     assert "corrected: 1" in done.stdout
-    assert read_card(spec.out / "best").recipe.patches.corrected_fraction == 0.5
+    assert read_card(spec.out / "best").recipe.patches.corrected_fraction == 0.35
     assert (spec.out / "events.jsonl").is_file()
     assert (spec.out / SPEC).is_file()
 

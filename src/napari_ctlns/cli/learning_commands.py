@@ -154,10 +154,10 @@ def learn(
         Path, typer.Option("--from", metavar="MODEL", help="The model that is to learn; it stays.")
     ],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    steps: Annotated[int, typer.Option(min=1, help="How long is learned, about.")] = 400,
+    steps: Annotated[int, typer.Option(min=1, help="How long is learned, about.")] = 600,
     corrected_share: Annotated[
         float, typer.Option(min=0.01, max=1, help="Of the patches, those of corrected scans.")
-    ] = 0.5,
+    ] = 0.35,
     most_earlier: Annotated[
         int, typer.Option(min=0, help="Earlier held-out scans to look at, at most.")
     ] = 10,
