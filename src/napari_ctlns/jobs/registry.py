@@ -13,6 +13,7 @@ from napari_ctlns.specs import (
     EstimateSpec,
     EvaluateSpec,
     ImportSpec,
+    LearnSpec,
     PatchesSpec,
     PredictSpec,
     PrepareSpec,
@@ -40,6 +41,7 @@ class JobKind:
 JOBS: Mapping[str, JobKind] = {
     "prepare": JobKind("napari_ctlns.dataset", "prepare", PrepareSpec),
     "train": JobKind("napari_ctlns.learning", "train", TrainSpec),
+    "learn": JobKind("napari_ctlns.teaching", "learn", LearnSpec),
     "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
     "import-model": JobKind("napari_ctlns.inference.importing", "import_model", ImportSpec),
     "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
