@@ -26,7 +26,9 @@ from napari_ctlns.plugin.child_process import ChildProcess
 from napari_ctlns.plugin.closing import CloseGuard
 from napari_ctlns.plugin.counted_singletons import keep_singletons_alive
 from napari_ctlns.plugin.edits import EditWatch
+from napari_ctlns.plugin.finding_history import FindingHistory
 from napari_ctlns.plugin.measuring import edited_since
+from napari_ctlns.plugin.steps import StepWatch
 from napari_ctlns.plugin.thick_slices import ThickSlices
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Volume
@@ -88,6 +90,7 @@ class Session(QObject):
         self._tables: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
         self._edits = EditWatch(self)
         self._edits.edited.connect(self._on_edit)
+        FindingHistory(self, StepWatch(self))  # before others, who may know better
         self._measured_at: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._child: ChildProcess | None = None
@@ -258,7 +261,9 @@ class Session(QObject):
         if edits is not None and edits < self._measured_at.get(layer, 0):
             return
         mask = of.mask_of(layer, self.volume_under(layer))
-        findings = of.findings_of(layer).follow_labels(table["label"].tolist())
+        findings = of.findings_of(layer)
+        if edits in (None, self.edits(layer)):  # an older table knows of fewer labels
+            findings = findings.follow_labels(table["label"].tolist())
         of.keep_findings(layer, edited_since(findings, self._tables.get(layer), table), mask)
         self._tables[layer] = table
         self._measured_at[layer] = self.edits(layer) if edits is None else edits

@@ -28,6 +28,7 @@ from napari_ctlns.plugin.measuring import (
 )
 from napari_ctlns.plugin.navigation import go_to
 from napari_ctlns.plugin.predicting import file_name
+from napari_ctlns.plugin.row_following import row_follower_of
 from napari_ctlns.plugin.saving import save_mask_job
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
@@ -61,6 +62,7 @@ class NodulesPanel(Panel):
     def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
         self._session = session_of(napari_viewer)
+        self._follower = row_follower_of(self._session)
         self._tried: WeakSet[Labels] = WeakSet()
         self.labels = LayerChoice(self._session, "mask", "The labels layer whose nodules are shown")
         self.table = NoduleTable()
@@ -107,6 +109,7 @@ class NodulesPanel(Panel):
         session.measured.connect(self._measured)
         session.label_picked.connect(self._picked_in_canvas)
         session.recoloured.connect(self._measured)
+        self._follower.lost.connect(self._edited)
         self.table.picked.connect(self._picked_in_table)
         self.all_columns.toggled.connect(self.table.show_all)
         self.save_mask.clicked.connect(self._save_mask)
@@ -137,7 +140,7 @@ class NodulesPanel(Panel):
         filled = table is not None and len(table) > 0
         self._body.setCurrentIndex(int(filled))
         self.empty.setText(self._words(layer, table))
-        self.signs.setText("\n".join(self._signs(layer, table)))
+        self.signs.setText("\n".join(self._signs(layer)))
         self.signs.setVisible(bool(self.signs.text()))
         self.job_bar.button.setText("Measure" if table is None else "Measure again")
         why_not = self._why_not(layer)
@@ -156,11 +159,14 @@ class NodulesPanel(Panel):
             return self._why_not(layer) or "Not measured yet."
         return _EMPTY
 
-    def _signs(self, layer: Labels | None, table: Any) -> list[str]:
-        signs = []
-        if layer is not None and table is not None and self._session.is_stale(layer):
+    def _signs(self, layer: Labels | None) -> list[str]:
+        signs: list[str] = []
+        if layer is None:
+            return signs
+        measured = self._session.table(layer) is not None
+        if measured and self._session.is_stale(layer) and not self._follower.follows(layer):
             signs.append("● Edited since it was measured.")
-        if layer is not None and self._session.is_unsaved(layer):
+        if self._session.is_unsaved(layer):
             signs.append("● Not saved.")
         return signs
 
