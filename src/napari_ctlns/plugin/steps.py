@@ -80,7 +80,7 @@ def step_of(atoms: list[Atom]) -> Step:
         changes.update(_changes(atom))
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return Step(tuple(atoms), (z, y, x), {pair: n for pair, n in changes.items() if n})
+    return Step(tuple(atoms), (z, y, x), dict(changes))
 
 
 def _is_painted(atom: Atom) -> bool:
@@ -93,20 +93,20 @@ def _corners(atom: Atom) -> tuple[list[int], list[int]]:
     return [int(axis.min()) for axis in atom[0]], [int(axis.max()) + 1 for axis in atom[0]]
 
 
-def _changes(atom: Atom) -> Counter[tuple[int, int]]:
+def _changes(atom: Atom) -> Mapping[tuple[int, int], int]:
+    """Return how many voxels an atom changed from one label to another."""
     if _is_painted(atom):
         old, new = np.ravel(atom.old_values), atom.new_value
     else:
         old, new = np.ravel(atom[1]), atom[2]
-    if np.ndim(new) == 0:
-        found, counts = np.unique(old, return_counts=True)
-        pairs = np.stack([found, np.full_like(found, new)], axis=1)
-    else:
-        both = np.stack([old, np.ravel(new)], axis=1)
-        pairs, counts = np.unique(both, axis=0, return_counts=True)
-    return Counter(
-        {(int(a), int(b)): int(n) for (a, b), n in zip(pairs, counts, strict=True) if a != b}
-    )
+    new = np.ravel(new) if np.ndim(new) else np.asarray(new)
+    changes: dict[tuple[int, int], int] = {}
+    for to in np.unique(new).tolist():
+        found, counts = np.unique(old[np.broadcast_to(new == to, old.shape)], return_counts=True)
+        for label, voxels in zip(found.tolist(), counts.tolist(), strict=True):
+            if label != to:
+                changes[label, to] = voxels
+    return changes
 
 
 class _Timeline:
