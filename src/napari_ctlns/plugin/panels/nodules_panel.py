@@ -54,9 +54,9 @@ MASK_FILES = (
 )
 TABLE_FILES = ("CSV (*.csv)", "JSON (*.json)")
 _WIDTH = 390  # the usual columns side by side
-_NO_LAYER = "No labels layer yet: predict, make a mask from annotations, or add one to paint in."
+_NO_LAYER = "No labels layer yet: click on a nodule, predict, or add one to paint in."
 _NO_SCAN = "Open the scan first: HU are measured in it"
-_EMPTY = "No nodules yet: paint one, predict, or make a mask from annotations."
+_EMPTY = "No nodules yet: click on one, paint one, predict, or make a mask from annotations."
 
 
 class NodulesPanel(Panel):
