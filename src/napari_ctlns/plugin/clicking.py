@@ -276,6 +276,7 @@ class Clicking(QObject):
         voxels = np.count_nonzero(layer.data[after.drawn.box] == label)
         volume = voxels * plan.scan.geometry.voxel_volume
         self._say(size_in_words(label, volume) + self._awaited)
+        self._measured(layer)  # of a small nodule the row is there already
 
     def _free_label(self, layer: Labels) -> int:
         # an up to date table knows all labels, which is faster than to look for them
