@@ -58,20 +58,33 @@ class Work(QObject):
 
 
 class ThreadWork(Work):
-    """A job in a thread of this process: for reading, drawing and measuring."""
+    """A job in a thread of this process: for reading, drawing and measuring.
+
+    Parameters
+    ----------
+    job
+        It starts at once.
+    control
+        By which it is paused and stopped.
+    parent
+        Whom it belongs to.
+    ms_between_looks
+        How often what it tells is looked at; less for what a person waits for.
+    """
 
     def __init__(
         self,
         job: Iterator[Event],
         control: ThreadControl | None = None,
         parent: QObject | None = None,
+        ms_between_looks: int = _MS_BETWEEN_LOOKS,
     ) -> None:
         super().__init__(parent)
         self._control = control or ThreadControl()
         self._drain = Drain(job)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._look)
-        self._timer.start(_MS_BETWEEN_LOOKS)
+        self._timer.start(ms_between_looks)
 
     def pause(self) -> None:
         """Let the job wait before its next step."""

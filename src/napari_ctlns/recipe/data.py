@@ -67,6 +67,9 @@ class Patches(Section):
     """Share of the patches without a nodule that are drawn around those false positives."""
     per_scan: PositiveInt = 16
     """Patches an epoch takes from each scan, on average."""
+    corrections: Count = 0
+    """For networks that take clicks: clicks after the first one that correct an answer, at
+    most; in validation there is the first one alone."""
     validation_size: Size | None = None
     """Voxels (z, y, x) of a validation patch; left out: those of a training patch."""
 
