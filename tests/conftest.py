@@ -24,6 +24,7 @@ def user_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
         for name in ("APPDATA", "LOCALAPPDATA"):
             patch.setenv(name, str(folder / name.lower()))
+        patch.setenv("CTLNS_RECOVERY", str(folder / "recovery"))
         patch.setenv("MPLCONFIGDIR", str(folder / "matplotlib"))
         patch.setenv("NAPARI_CONFIG", str(folder / "napari" / "settings.yaml"))
         yield folder

@@ -331,3 +331,68 @@ def test_phantom_hands_its_options_on(ctlns, tmp_path, monkeypatch):
     spacing = sitk.ReadImage(str(next(out.glob("*.mhd")))).GetSpacing()
     assert spacing == (3.0, 3.0, 4.0)
     assert (out / "annotations.csv").is_file()
+
+
+# -- clicks ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def place(cohort, scan):
+    """The centre of the first nodule of a scan."""
+    with (cohort / "annotations.csv").open(encoding="utf-8", newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r["seriesuid"] == scan.stem]
+    largest = max(rows, key=lambda row: float(row["diameter_mm"]))
+    return [largest[f"coord{axis}"] for axis in "XYZ"]
+
+
+def test_a_click_becomes_a_mask_on_the_scans_grid_and_a_row(ctlns, scan, place, tmp_path):
+    mask, table = tmp_path / "click.nii.gz", tmp_path / "click.csv"
+    status, out, err = ctlns(
+        *("click", scan, "--at", *place, "--at", *place, "--tightness", "-0.2"),
+        *("--diameter", "16", "--out", mask, "--table", table),
+    )
+    assert (status, out, err) == (0, "", "")
+    image, source = sitk.ReadImage(str(mask)), sitk.ReadImage(str(scan))
+    assert image.GetSize() == source.GetSize()
+    assert image.GetOrigin() == pytest.approx(source.GetOrigin(), abs=1e-4)
+    assert set(np.unique(sitk.GetArrayFromImage(image))) == {0, 1}
+    (row,) = csv.DictReader(table.read_text("utf-8").splitlines())
+    centroid = [float(row[f"centroid_{axis}_mm"]) for axis in "xyz"]
+    assert np.linalg.norm(np.array(centroid) - np.array(place, float)) < 4
+
+
+def test_a_place_outside_bounds_the_nodule(ctlns, scan, place, tmp_path):
+    mask = tmp_path / "click.nrrd"
+    beside = [place[0], place[1], str(float(place[2]) + 3)]
+    assert ctlns("click", scan, "--at", *place, "--not-at", *beside, "--out", mask)[0] == 0
+    image = sitk.ReadImage(str(mask))
+    assert image[image.TransformPhysicalPointToIndex([float(c) for c in beside])] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--at", "1", "2"), "three numbers"),
+        (("--at", "a", "b", "c"), "three numbers"),
+        (("--at", "1e5", "0", "0"), "outside the scan"),
+        ((), "--at"),
+    ],
+)
+def test_a_bad_click_ends_in_one_line_and_leaves_no_mask(ctlns, scan, tmp_path, words, says):
+    mask = tmp_path / "click.nii.gz"
+    status, out, err = ctlns("click", scan, *words, "--out", mask)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert says in err
+    assert err.count("\n") == 1
+    assert not mask.exists()
+
+
+def test_annotations_become_fitted_masks(ctlns, cohort, scan, truth, tmp_path):
+    mask = tmp_path / "fitted.nii.gz"
+    status, out, _ = ctlns(
+        *("mask", scan, "--annotations", cohort / "annotations.csv", "--out", mask),
+        *("--method", "fitted"),
+    )
+    assert (status, out) == (0, "")
+    assert json.loads(ctlns("compare", mask, truth, "--json")[1])["dice"] > 0.8

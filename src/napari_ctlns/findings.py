@@ -149,6 +149,12 @@ class Findings(BaseModel):
         ]
         return self._with(changed)
 
+    def mark_edited(self, label: int) -> "Findings":
+        """Remember that a person changed the voxels of a nodule; what was said of it stays."""
+        finding = self.of_label(label)
+        status = "edited" if finding.status == "new" else finding.status
+        return self.change(finding.uid, edited=True, status=status)
+
     def relabel(self, new_of_old: dict[int, int]) -> "Findings":
         """Follow a renumbering of the mask; labels not named keep theirs."""
         return self._with(
@@ -212,13 +218,18 @@ class Findings(BaseModel):
     def put_back(self, then: "Findings") -> "Findings":
         """Go with voxels that are again as they were at ``then``, by undo or redo.
 
-        Labels and what is thought of nodules become those of then; what a person said
-        since stays. Of what came since only that is kept which a person touched.
+        Labels, what is thought of nodules, their parents and whether they are edited become
+        those of then; what a person said since stays. Of what came since only that is kept
+        which a person touched, and of that no part of a nodule which is whole again.
         """
         now = {f.uid: f for f in self.items}
         kept = [_as_then(now.get(f.uid, f), f) for f in then.items]
         known = {f.uid for f in then.items}
-        since = [f for f in self.items if f.uid not in known and _touched(f)]
+        since = [
+            f
+            for f in self.items
+            if f.uid not in known and _touched(f) and not known.intersection(f.parents)
+        ]
         return self._with((*kept, *(f.model_copy(update={"label": None}) for f in since)))
 
     def _with(self, items: Iterable[Finding]) -> "Findings":
@@ -226,8 +237,10 @@ class Findings(BaseModel):
 
 
 def _as_then(now: Finding, then: Finding) -> Finding:
-    same = ("label", "probability", "lookalike")
-    return now.model_copy(update={name: getattr(then, name) for name in same})
+    names = ["label", "probability", "lookalike", "edited", "parents"]
+    if {now.status, then.status} <= {"new", "edited"}:
+        names.append("status")  # it says no more than that
+    return now.model_copy(update={name: getattr(then, name) for name in names})
 
 
 def _touched(finding: Finding) -> bool:

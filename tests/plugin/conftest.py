@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +41,14 @@ def trainings_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0
 
     monkeypatch.setattr(QMessageBox, "exec", stop)
+
+
+@pytest.fixture(autouse=True)
+def recoveries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where windows keep unsaved work: of each test apart, so that none is offered another's."""
+    folder = tmp_path / "recoveries"
+    monkeypatch.setenv("CTLNS_RECOVERY", str(folder))
+    return folder
 
 
 @pytest.fixture

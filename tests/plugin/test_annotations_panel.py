@@ -21,7 +21,7 @@ from napari_ctlns.plugin.annotation_tools import annotation_tools_of
 from napari_ctlns.plugin.layers import annotations_of_layer, findings_of
 from napari_ctlns.plugin.panels.annotations_panel import AnnotationsPanel
 from napari_ctlns.plugin.session import Session, session_of
-from napari_ctlns.volume import Volume
+from napari_ctlns.volume import Geometry, Volume
 
 Rows = tuple[Annotation, ...]
 Choose = Callable[[Path | None], None]
@@ -418,6 +418,26 @@ def test_a_mask_is_made_with_findings(
     assert [layer.data[8, 16, 18], layer.data[15, 30, 28]] == [1, 2]
     assert [finding.origin for finding in findings_of(layer).items] == ["annotation"] * 2
     assert layer.editable
+
+
+def test_a_mask_may_have_the_nodules_own_borders(
+    panel: AnnotationsPanel, model_session: Session, qtbot: QtBot
+) -> None:
+    hu = np.full((40, 60, 60), -860, np.int16)
+    z, y, x = np.ogrid[:40, :60, :60]
+    away = np.sqrt((z - 20) ** 2 + (y - 30) ** 2 + (x - 30) ** 2)
+    hu[away <= 5] = 20
+    scan = Volume(hu, Geometry(hu.shape), scan_id="ball")
+    model_session.add_scan(scan)
+    rows = (Annotation("ball", 30, 30, 20, 7.5), Annotation("ball", 50, 50, 5, 6.0))
+    model_session.add_annotations(rows, scan)
+    tick(panel.fit, qtbot)
+    click(panel.job_bar.button, qtbot)
+    words = finish(panel, qtbot)
+    assert words.endswith("no border was found, so a sphere: row 2")
+    mask = model_session.mask.data
+    assert np.count_nonzero(mask == 1) == pytest.approx(np.count_nonzero(away <= 5), rel=0.15)
+    assert np.count_nonzero(mask == 2) == pytest.approx(np.pi / 6 * 6**3, rel=0.2)
 
 
 def test_the_preview_follows_and_gives_way_to_the_mask(

@@ -12,7 +12,7 @@ from napari_ctlns.plugin.windowing import PRESETS
 
 PATH = files("napari_ctlns") / "napari.yaml"
 MANIFEST = PluginManifest.from_file(str(PATH))
-MENUS = {"napari/layers/segment", "napari/layers/measure"}
+MENUS = {"napari/file/io_utilities", "napari/layers/segment", "napari/layers/measure"}
 
 
 @pytest.mark.parametrize("command", MANIFEST.contributions.commands, ids=lambda c: c.id)

@@ -310,9 +310,8 @@ def correct_and_measure(person: Person) -> None:
     corners = ((-3, -5), (-4, 4), (3, 5), (4, -4), (-3, -5))
     person.drags(*((z, y + down, x + right) for down, right in corners))
     layer.mode = "pan_zoom"
-    assert person.session.is_stale(layer)
-    person.clicks(panel, "Measure again")
-    person.waits(lambda: not panel.job_bar.working)
+    assert person.session.edits(layer) > 0
+    person.waits(lambda: not person.session.is_stale(layer))  # its row follows by itself
     findings = findings_of(layer)
     corrected = findings.of_label(1)
     assert corrected.edited or corrected.origin == "hand"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cc3d
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
@@ -21,7 +22,7 @@ from napari_ctlns.inference.click_window import (
 )
 from napari_ctlns.inference.engines import Engine, prepare_engine
 from napari_ctlns.inference.model import model_hash
-from napari_ctlns.masks.click import Clicks, check_clicks, connected_at, mask_of, part_in_scan
+from napari_ctlns.masks.click import Clicks, check_clicks, mask_of, part_in_scan
 from napari_ctlns.masks.components import without_holes
 from napari_ctlns.masks.islands import Part
 from napari_ctlns.normalising import fixed_scaling
@@ -90,8 +91,7 @@ def learned_click(
     seen = _seen(near, recipe, clicks, engine_for(model))
     inside = _inside(near, seen, clicks, recipe)
     place = near.geometry.world_to_index(np.asarray(clicks.inside[0], float))
-    inside = connected_at(inside, place, np.asarray(near.geometry.spacing))
-    _must_be_near(inside, near.geometry, place)
+    inside = _component(inside, near.geometry, place)
     _must_end(inside, near.geometry, seen)
     inside = without_holes(inside) & ~_marked(near.geometry, clicks.outside)
     return part_in_scan(inside, np.asarray(start))
@@ -198,10 +198,20 @@ def _marked(geometry: Geometry, places: tuple[tuple[float, float, float], ...]) 
     return marked
 
 
-def _must_be_near(inside: Bools, geometry: Geometry, place: npt.NDArray[np.float64]) -> None:
-    away = (np.argwhere(inside) - place) * geometry.spacing
-    if np.linalg.norm(away, axis=1).min() > max(NEAR_MM, *geometry.spacing):
+def _component(inside: Bools, geometry: Geometry, place: npt.NDArray[np.float64]) -> Bools:
+    """Return what hangs together at a place (z, y, x), or next to it.
+
+    Raises
+    ------
+    ClickError
+        If there is nothing within `NEAR_MM`, or a slice.
+    """
+    away = np.linalg.norm((np.argwhere(inside) - place) * geometry.spacing, axis=1)
+    if away.min(initial=np.inf) > max(NEAR_MM, *geometry.spacing):
         raise ClickError("nothing like a nodule at the click; click on its middle")
+    labels = cc3d.connected_components(inside, connectivity=26)
+    nearest = tuple(np.argwhere(inside)[away.argmin()])
+    return np.asarray(labels == labels[nearest])
 
 
 def _must_end(inside: Bools, geometry: Geometry, seen: _Seen) -> None:

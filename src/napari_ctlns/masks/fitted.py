@@ -1,6 +1,6 @@
 """Annotated nodules with the borders that they have in the scan, instead of spheres."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,9 +52,22 @@ def fitted_mask(scan: Volume, annotations: Sequence[Annotation]) -> Fitted:
     AnnotationError
         If a centre lies outside the scan, or a diameter is not a positive number.
     """
+    *_, fitted = fitting(scan, annotations)
+    return fitted
+
+
+def fitting(scan: Volume, annotations: Sequence[Annotation]) -> Iterator[Fitted]:
+    """Do the same step by step.
+
+    Yields
+    ------
+    Fitted
+        What became of the annotations so far, first of none; always the same array.
+    """
     mask = np.zeros(scan.geometry.shape, smallest_dtype(len(annotations)))
     nearest = np.zeros(scan.geometry.shape, np.float32)  # 3 at a centre, to 0
     spheres: dict[int, str] = {}
+    yield Fitted(mask, spheres)
     for number, annotation in enumerate(annotations):
         check_annotation(scan.geometry, annotation)
         wide = replace(annotation, diameter_mm=LARGEST * annotation.diameter_mm)
@@ -69,7 +82,7 @@ def fitted_mask(scan: Volume, annotations: Sequence[Annotation]) -> Fitted:
         own = inside & (closeness > nearest[box])
         mask[box][own] = number + 1
         nearest[box][own] = closeness[own]
-    return Fitted(mask, spheres)
+        yield Fitted(mask, spheres)
 
 
 def _border(scan: Volume, annotation: Annotation, box: Box) -> Bools:

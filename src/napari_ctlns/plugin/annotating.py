@@ -14,6 +14,7 @@ import numpy.typing as npt
 from app_model.types import KeyCode, KeyMod
 from napari.layers import Points
 
+from napari_ctlns.events import Control, Event, Finished, Progress, Started
 from napari_ctlns.findings import Annotation
 from napari_ctlns.plugin.annotation_history import history_of
 from napari_ctlns.volume import Geometry, Volume
@@ -161,6 +162,33 @@ def trouble_with(annotation: Annotation, geometry: Geometry) -> str:
     if not geometry.contains(annotation.centre):
         return "its centre lies outside the scan"
     return ""
+
+
+def fit_job(scan: Volume, annotations: Sequence[Annotation], control: Control) -> Iterator[Event]:
+    """Draw annotations with the borders that they have in the scan; for a thread.
+
+    Yields
+    ------
+    Event
+        `Finished` has ``value``, the mask as `drawn_mask` gives it, and ``spheres``, the
+        rows of those that had to be drawn as spheres.
+    """
+    from napari_ctlns.masks.components import smallest_dtype
+    from napari_ctlns.masks.fitted import fitting
+
+    rows = [row for row, a in enumerate(annotations, 1) if not trouble_with(a, scan.geometry)]
+    yield Started(title="Finding the borders")
+    steps = fitting(scan, [annotations[row - 1] for row in rows])
+    so_far = next(steps)
+    for done in range(len(rows)):
+        so_far = next(steps)
+        yield Progress(done=done + 1, total=len(rows), unit="nodules")
+        if control.stop_requested():
+            yield Finished(stopped=True)
+            return
+    table = np.array([0, *rows], smallest_dtype(len(annotations)))
+    spheres = [rows[number] for number in so_far.spheres]
+    yield Finished(result={"value": table[so_far.mask], "spheres": spheres})
 
 
 def drawn_mask(geometry: Geometry, annotations: Sequence[Annotation]) -> npt.NDArray[Any]:

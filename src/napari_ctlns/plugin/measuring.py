@@ -13,8 +13,10 @@ import numpy as np
 
 from napari_ctlns.events import Control, Event, Finished, Started
 from napari_ctlns.findings import Finding, Findings, Opinion
+from napari_ctlns.masks.components import Box
+from napari_ctlns.masks.label_box import box_of
 from napari_ctlns.plugin.saving import mask_on_scan
-from napari_ctlns.volume import Volume
+from napari_ctlns.volume import Geometry, Volume
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +69,14 @@ def measured(
     """
     from napari_ctlns.measurement import measure
 
-    table = measure(mask, scan)
+    return _with_probabilities(measure(mask, scan), before, opinions)
+
+
+def _with_probabilities(
+    table: "pd.DataFrame",
+    before: "pd.DataFrame | None",
+    opinions: Mapping[int, Opinion] | None = None,
+) -> "pd.DataFrame":
     known: dict[Nodule, float | None] = {}
     if before is not None:
         known.update(zip(_nodules(before), before["mean_probability"], strict=True))
@@ -78,6 +87,82 @@ def measured(
         [known.get(nodule, np.nan) for nodule in _nodules(table)], float
     )
     return table
+
+
+# -- some rows ----------------------------------------------------------------------
+
+LARGEST_FOLLOWED = 4_000_000
+"""Voxels of the box of a nodule; one that is larger takes seconds, and a person asks for it."""
+
+
+def rows_job(
+    mask: Volume, scan: Volume, before: "pd.DataFrame", where: Mapping[int, Box]
+) -> Iterator[Event]:
+    """Measure the nodules anew that were edited, and leave the other rows as they are.
+
+    Parameters
+    ----------
+    mask
+        What the layer shows, on the scan's grid, not copied.
+    scan
+        The scan it is drawn on.
+    before
+        The table as it was before they were edited.
+    where
+        The labels that lost or gained voxels, and boxes that hold all that changed.
+
+    Yields
+    ------
+    Event
+        `Finished` has ``table``, None if one of them is very large.
+    """
+    yield Started(title="Measure what was edited")
+    table = table_after(mask, scan, before, where)
+    yield Finished(result={"table": table})
+
+
+def table_after(
+    mask: Volume, scan: Volume, before: "pd.DataFrame", where: Mapping[int, Box]
+) -> "pd.DataFrame | None":
+    """Return the table of a mask after an edit, as `rows_job` does."""
+    import pandas as pd
+
+    from napari_ctlns.measurement import measure_nodules
+
+    found = {
+        label: box_of(mask.array, label, _search_box(before, label, box, mask.geometry))
+        for label, box in where.items()
+    }
+    boxes = {label: box for label, box in found.items() if box is not None}
+    if any(_voxels(box) > LARGEST_FOLLOWED for box in boxes.values()):
+        return None
+    rows = _with_probabilities(measure_nodules(mask, scan, boxes), before)
+    parts = [part for part in (before[~before["label"].isin(list(where))], rows) if len(part)]
+    table = pd.concat(parts) if parts else rows
+    return table.sort_values("label", ignore_index=True)
+
+
+def _search_box(before: "pd.DataFrame", label: int, edited: Box, geometry: Geometry) -> Box:
+    """Return a box that holds all of a nodule: where it was, and where it was edited.
+
+    No voxel of a nodule is further from its centroid than its greatest diameter.
+    """
+    row = before[before["label"] == label]
+    if row.empty:
+        return edited
+    centre = geometry.world_to_index(row[_CENTROID].to_numpy()[0])
+    reach = float(row["max_3d_diameter_mm"].iloc[0]) / np.array(geometry.spacing) + 1
+    low = np.minimum(np.floor(centre - reach), [s.start for s in edited])
+    high = np.maximum(np.ceil(centre + reach) + 1, [s.stop for s in edited])
+    z, y, x = (
+        slice(max(int(a), 0), min(int(b), n))
+        for a, b, n in zip(low, high, geometry.shape, strict=True)
+    )
+    return z, y, x
+
+
+def _voxels(box: Box) -> int:
+    return int(np.prod([s.stop - s.start for s in box]))
 
 
 def _nodules(table: "pd.DataFrame") -> list[Nodule]:
@@ -113,9 +198,7 @@ def edited_since(
     for nodule in _nodules(after):
         label = nodule[0]
         if label in labels & findings.labels and nodule not in known:
-            finding = findings.of_label(label)
-            status = "edited" if finding.status == "new" else finding.status
-            findings = findings.change(finding.uid, edited=True, status=status)
+            findings = findings.mark_edited(label)
     return findings
 
 

@@ -9,13 +9,14 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
 
 from napari_ctlns.errors import CtlnsError
+from napari_ctlns.findings import Findings
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.maps import map_of, map_tuple
 from napari_ctlns.plugin.project_contents import (
@@ -34,7 +35,7 @@ from napari_ctlns.plugin.windowing import Window
 from napari_ctlns.volume import Volume
 
 _ROLES: tuple[Role, ...] = ("scan", "mask", "annotations")
-_SavedLayer = SavedScan | SavedMask | SavedAnnotations | SavedMap
+SavedLayer = SavedScan | SavedMask | SavedAnnotations | SavedMap
 
 
 def save_project(session: Session, path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -55,7 +56,43 @@ def save_project(session: Session, path: str | os.PathLike[str]) -> tuple[str, .
     project, layers = snapshot(session)
     write_project_file(project, path)
     session.saved(*layers)
+    session.project = Path(path).absolute()
     return project.warnings
+
+
+class Taking(Protocol):
+    """How voxels and findings come from layers into what is saved."""
+
+    def mask(self, layer: Labels) -> tuple[Volume, Findings]:
+        """Return the mask that a labels layer shows, and its findings; may raise `MaskError`."""
+        ...
+
+    def keep(self, layer: Layer, array: Any) -> str:
+        """Take an array of a layer, and return the name it has from now on."""
+        ...
+
+    def on_disk(self, path: Path) -> bool:
+        """Whether there is such a file or folder."""
+        ...
+
+
+class _Copies:
+    """Takes copies, on the grids that masks are written on."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.arrays: dict[str, Any] = {}
+
+    def mask(self, layer: Labels) -> tuple[Volume, Findings]:
+        return mask_to_save(layer, self._session.volume_under(layer)), of.findings_of(layer)
+
+    def keep(self, _layer: Layer, array: Any) -> str:
+        name = f"arrays/{len(self.arrays)}.npy"
+        self.arrays[name] = array
+        return name
+
+    def on_disk(self, path: Path) -> bool:
+        return path.exists()
 
 
 def snapshot(session: Session) -> tuple[Project, list[Layer]]:
@@ -64,15 +101,15 @@ def snapshot(session: Session) -> tuple[Project, list[Layer]]:
     Masks are copied, so that they can be edited while the project is written;
     ``session.saved(*layers)`` is for afterwards.
     """
-    arrays: dict[str, Any] = {}
-    saved: list[_SavedLayer] = []
+    copies = _Copies(session)
+    saved: list[SavedLayer] = []
     taken: list[Layer] = []
     words = []
     for layer in session.viewer.layers:
         if of.is_preview(layer):
             continue
         try:
-            one = _saved(session, layer, arrays)
+            one = described(layer, copies)
         except CtlnsError as error:
             words.append(f"left out of the project: {error}")
             continue
@@ -81,28 +118,32 @@ def snapshot(session: Session) -> tuple[Project, list[Layer]]:
             continue
         saved.append(one)
         taken.append(layer)
-    contents = Contents(
+    project = Project(contents_of(session, saved, taken), copies.arrays, warnings=tuple(words))
+    return project, [layer for layer in taken if not isinstance(layer, Image)]
+
+
+def contents_of(session: Session, saved: Sequence[SavedLayer], layers: Sequence[Layer]) -> Contents:
+    """Return all but voxels of a project: its layers, which were worked on, the view."""
+    return Contents(
         layers=tuple(saved),
         worked_on={
-            role: taken.index(layer)
+            role: layers.index(layer)
             for role in _ROLES
-            if (layer := getattr(session, role)) is not None and layer in taken
+            if (layer := getattr(session, role)) is not None and layer in layers
         },
         view=_view(session.viewer),
         model=_place(session.model),
         run=_place(session.run),
     )
-    project = Project(contents, arrays, warnings=tuple(words))
-    return project, [layer for layer in taken if not isinstance(layer, Image)]
 
 
-def restore(session: Session, project: Project) -> list[Layer]:
+def restore(session: Session, project: Project) -> dict[int, Layer]:
     """Open a project in the viewer of a session; nothing of it counts as unsaved.
 
     Returns
     -------
-    list of Layer
-        What was added. ``project.warnings`` tells what was not found.
+    dict of int to Layer
+        What was added, by place in the project. ``project.warnings`` tells what was not found.
     """
     added: dict[int, Layer] = {}
     for index, data in enumerate(layer_data(project)):
@@ -120,11 +161,13 @@ def restore(session: Session, project: Project) -> list[Layer]:
         session.choose_model(project.model)
     if project.run is not None:
         session.watch_run(project.run)
-    return list(added.values())
+    if project.path is not None and len(added) == len(project.contents.layers):
+        session.project = project.path  # saving a part over the whole would lose the rest
+    return added
 
 
 def layer_data(project: Project) -> Sequence[of.LayerTuple | None]:
-    """Return the layers of a project, None for scans that were not found."""
+    """Return the layers of a project, None for scans and maps that were not found."""
     return [
         _layer_tuple(project, index, saved) for index, saved in enumerate(project.contents.layers)
     ]
@@ -133,20 +176,27 @@ def layer_data(project: Project) -> Sequence[of.LayerTuple | None]:
 # -- to a project ---------------------------------------------------------------------
 
 
-def _saved(session: Session, layer: Layer, arrays: dict[str, Any]) -> _SavedLayer | None:
+def described(layer: Layer, taking: Taking) -> SavedLayer | None:
+    """Return what a project says of a layer; None if it is nothing of ours.
+
+    Raises
+    ------
+    CtlnsError
+        If it is, but cannot be saved.
+    """
     look = {"name": layer.name, "visible": layer.visible, "opacity": layer.opacity}
     volume = of.scan_of(layer)
     if volume is not None:
-        return _saved_scan(layer, volume, look, arrays)
+        return _saved_scan(layer, volume, look, taking)
     if isinstance(layer, Labels):
-        mask = mask_to_save(layer, session.volume_under(layer))
+        mask, findings = taking.mask(layer)
         return SavedMask(
             **look,
             scan_id=mask.scan_id,
             patient_id=mask.patient_id,
             geometry=mask.geometry,
-            array=_keep(mask.array, arrays),
-            findings=of.findings_of(layer),
+            array=taking.keep(layer, mask.array),
+            findings=findings,
             contour=layer.contour,
             selected_label=layer.selected_label,
         )
@@ -158,7 +208,7 @@ def _saved(session: Session, layer: Layer, arrays: dict[str, Any]) -> _SavedLaye
             scan_id=shown.scan_id,
             patient_id=shown.patient_id,
             geometry=shown.geometry,
-            array=_keep(np.asarray(layer.data), arrays),
+            array=taking.keep(layer, np.asarray(layer.data)),
         )
     if isinstance(layer, Points) and of.is_annotations(layer):
         known: of.AnnotationLayer = layer.metadata[of.KEY]
@@ -171,12 +221,10 @@ def _saved(session: Session, layer: Layer, arrays: dict[str, Any]) -> _SavedLaye
     return None
 
 
-def _saved_scan(
-    layer: Image, volume: Volume, look: dict[str, Any], arrays: dict[str, Any]
-) -> SavedScan:
+def _saved_scan(layer: Image, volume: Volume, look: dict[str, Any], taking: Taking) -> SavedScan:
     source = volume.source
     low, high = layer.contrast_limits
-    on_disk = source.path is not None and source.path.exists()
+    on_disk = source.path is not None and taking.on_disk(source.path)
     return SavedScan(
         **look,
         scan_id=volume.scan_id,
@@ -184,16 +232,10 @@ def _saved_scan(
         geometry=volume.geometry,
         place=_place(source.path) if on_disk else None,
         series=volume.scan_id if on_disk else None,
-        array=None if on_disk else _keep(volume.array, arrays),
+        array=None if on_disk else taking.keep(layer, volume.array),
         window_hu=(float(low), float(high)),
         colormap=layer.colormap.name,
     )
-
-
-def _keep(array: Any, arrays: dict[str, Any]) -> str:
-    name = f"arrays/{len(arrays)}.npy"
-    arrays[name] = array
-    return name
 
 
 def _place(path: Path | None) -> Place | None:
@@ -215,7 +257,7 @@ def _view(viewer: ViewerModel) -> View:
 # -- from a project -------------------------------------------------------------------
 
 
-def _layer_tuple(project: Project, index: int, saved: _SavedLayer) -> of.LayerTuple | None:
+def _layer_tuple(project: Project, index: int, saved: SavedLayer) -> of.LayerTuple | None:
     if isinstance(saved, SavedScan):
         volume = project.scans.get(index)
         if volume is None:
@@ -228,8 +270,10 @@ def _layer_tuple(project: Project, index: int, saved: _SavedLayer) -> of.LayerTu
         mask = Volume(array, saved.geometry, "mask", saved.scan_id, saved.patient_id)
         data = of.mask_tuple(mask, saved.name, saved.findings)
     elif isinstance(saved, SavedMap):
-        array = project.arrays[saved.array]
-        volume = Volume(array, saved.geometry, "probability", saved.scan_id, saved.patient_id)
+        thought = project.arrays.get(saved.array)
+        if thought is None:
+            return None
+        volume = Volume(thought, saved.geometry, "probability", saved.scan_id, saved.patient_id)
         data = map_tuple(volume, saved.what, saved.name)
     else:
         data = of.annotations_tuple(saved.rows, saved.geometry, saved.scan_id, saved.name)
@@ -238,7 +282,7 @@ def _layer_tuple(project: Project, index: int, saved: _SavedLayer) -> of.LayerTu
     return array, {**meta, **look}, kind
 
 
-def _draw_as(layer: Layer, saved: _SavedLayer) -> None:
+def _draw_as(layer: Layer, saved: SavedLayer) -> None:
     """Set what layer data cannot say."""
     if isinstance(saved, SavedMask):
         layer.contour = saved.contour

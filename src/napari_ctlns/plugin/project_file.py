@@ -61,6 +61,8 @@ class Project:
         What was read of the scans, by place in ``contents.layers``.
     model, run
         These folders as they were found.
+    path
+        The file it was read from.
     warnings
         What was not found or left out, in words.
     """
@@ -70,6 +72,7 @@ class Project:
     scans: Mapping[int, Volume] = field(default_factory=dict)
     model: Path | None = None
     run: Path | None = None
+    path: Path | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -123,7 +126,7 @@ def read_project_file(path: str | os.PathLike[str]) -> Project:
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError) as error:
         message = f"damaged project, or none: {path}; save it again or take a copy"
         raise ProjectError(message) from error
-    return _with_files(Project(contents, arrays), path.absolute().parent)
+    return with_files(Project(contents, arrays, path=path.absolute()), path.absolute().parent)
 
 
 # -- the zip --------------------------------------------------------------------------
@@ -185,7 +188,8 @@ def _seen_from(contents: Contents, folder: Path) -> Contents:
     return contents.model_copy(update={"layers": layers, **places})
 
 
-def _with_files(project: Project, folder: Path) -> Project:
+def with_files(project: Project, folder: Path) -> Project:
+    """Return a project with the scans, model and run that it names, as far as they are there."""
     contents = project.contents
     scans: dict[int, Volume] = {}
     words = []
@@ -216,7 +220,7 @@ def _scan(layer: SavedScan, folder: Path) -> Volume | str:
     from napari_ctlns.formats import read_scan
 
     place = layer.place
-    trouble = "" if place is None else f"{place.absolute} is not there"
+    trouble = "it has no file" if place is None else f"{place.absolute} is not there"
     for path in place.candidates(folder) if place is not None else ():
         try:
             volume = read_scan(path, series=layer.series)

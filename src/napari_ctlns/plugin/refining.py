@@ -264,8 +264,7 @@ def change(mask: Volume, before: State, rules: Inference, scan: Volume | None) -
 def _edited(findings: Findings, there: Nodules, kept: frozenset[int], known: Predicted) -> Findings:
     """Mark what a person changed since the model drew as edited."""
     for label in sorted(kept & known.nodules.keys()):
-        finding = findings.of_label(label)
-        if not finding.edited and not same_voxels(there[label], known.nodules[label]):
-            status = "edited" if finding.status == "new" else finding.status
-            findings = findings.change(finding.uid, edited=True, status=status)
+        edited = findings.of_label(label).edited
+        if not edited and not same_voxels(there[label], known.nodules[label]):
+            findings = findings.mark_edited(label)
     return findings

@@ -23,10 +23,11 @@ from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.canvas import same_canvas
 from napari_ctlns.plugin.child_process import ChildProcess
-from napari_ctlns.plugin.closing import CloseGuard
 from napari_ctlns.plugin.counted_singletons import keep_singletons_alive
 from napari_ctlns.plugin.edits import EditWatch
+from napari_ctlns.plugin.finding_history import FindingHistory
 from napari_ctlns.plugin.measuring import edited_since
+from napari_ctlns.plugin.steps import StepWatch
 from napari_ctlns.plugin.thick_slices import ThickSlices
 from napari_ctlns.plugin.windowing import PRESETS, Window
 from napari_ctlns.volume import Volume
@@ -65,6 +66,8 @@ class Session(QObject):
         The folders of the models that predict together with the one that is chosen.
     waiting
         Files that were opened before the scans they lie on.
+    project
+        The project file that all of it was opened from, or saved in, last.
     """
 
     layers_changed = Signal()
@@ -88,11 +91,13 @@ class Session(QObject):
         self._tables: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
         self._edits = EditWatch(self)
         self._edits.edited.connect(self._on_edit)
+        FindingHistory(self, StepWatch(self))  # before others, who may know better
         self._measured_at: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._unsaved: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._child: ChildProcess | None = None
         self._trainings: set[Path] = set()
         self.waiting: list[Path] = []
+        self.project: Path | None = None
         self.run: Path | None = None
         self.model: Path | None = None
         self.more_models: tuple[Path, ...] = ()
@@ -205,8 +210,7 @@ class Session(QObject):
             One for each label; None: they are made up, as drawn by hand.
         """
         layer = self.add(of.mask_tuple(mask, name, findings))
-        self._unsaved.add(layer)
-        self.unsaved_changed.emit()
+        self.not_saved(layer)
         return layer
 
     def add_annotations(
@@ -258,7 +262,9 @@ class Session(QObject):
         if edits is not None and edits < self._measured_at.get(layer, 0):
             return
         mask = of.mask_of(layer, self.volume_under(layer))
-        findings = of.findings_of(layer).follow_labels(table["label"].tolist())
+        findings = of.findings_of(layer)
+        if edits in (None, self.edits(layer)):  # an older table knows of fewer labels
+            findings = findings.follow_labels(table["label"].tolist())
         of.keep_findings(layer, edited_since(findings, self._tables.get(layer), table), mask)
         self._tables[layer] = table
         self._measured_at[layer] = self.edits(layer) if edits is None else edits
@@ -290,6 +296,16 @@ class Session(QObject):
     def is_unsaved(self, layer: Layer) -> bool:
         """Whether a layer holds edits that no file has."""
         return layer in self._unsaved
+
+    @property
+    def unsaved_layers(self) -> list[Layer]:
+        """The layers that hold edits that no file has, from the bottom up."""
+        return [layer for layer in self.viewer.layers if layer in self._unsaved]
+
+    def not_saved(self, *layers: Layer) -> None:
+        """Remember that no file has what these layers hold."""
+        self._unsaved.update(layers)
+        self.unsaved_changed.emit()
 
     def saved(self, *layers: Layer) -> None:
         """Remember that these layers were written to files."""
@@ -425,5 +441,7 @@ def session_of(viewer: ViewerModel) -> Session:
         keep_singletons_alive()
         session = _SESSIONS[own] = Session(own)
         if isinstance(own, Viewer):
-            CloseGuard(own.window._qt_window, session)  # noqa: SLF001 - napari has no other door
+            from napari_ctlns.plugin.protection import protect  # which knows sessions
+
+            protect(own.window._qt_window, session)  # noqa: SLF001 - napari has no other door
     return _SESSIONS[own]

@@ -95,7 +95,7 @@ class WindowTool(QObject):
         if event.button != _RIGHT_BUTTON or event.modifiers or before is None:
             return
         x, y = event.pos
-        with _canvas_at_rest(viewer):
+        with canvas_at_rest(viewer):
             yield from _without_layer_tools(viewer)
             while True:
                 right, down = event.pos[0] - x, event.pos[1] - y
@@ -107,7 +107,7 @@ class WindowTool(QObject):
 
 
 @contextmanager
-def _canvas_at_rest(viewer: ViewerModel) -> Iterator[None]:
+def canvas_at_rest(viewer: ViewerModel) -> Iterator[None]:
     """Keep the camera from panning and zooming."""
     camera = viewer.scene.camera
     camera.mouse_pan = False

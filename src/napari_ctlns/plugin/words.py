@@ -1,7 +1,7 @@
 """Words for people: counts, times, how far something is, and what may go on in the next line."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from napari_ctlns.events import Progress
 
@@ -35,6 +35,12 @@ def plain_place(progress: Progress) -> str:
     """Say how far a piece of work is: scan 3 of 10."""
     total = f" of {progress.total:g}" if progress.total else ""
     return f"{progress.unit} {progress.done:g}{total}"
+
+
+def named(names: Sequence[str], most: int = 4) -> str:
+    """Say some names: a, b and 3 more."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def capitalised(words: str) -> str:

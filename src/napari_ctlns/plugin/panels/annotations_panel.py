@@ -16,8 +16,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ctlns.errors import OutputError
+from napari_ctlns.events import ThreadControl
 from napari_ctlns.findings import Annotation, Findings
-from napari_ctlns.plugin.annotating import TableRows, drawn_mask, rows_of_scan
+from napari_ctlns.plugin.annotating import TableRows, drawn_mask, fit_job, rows_of_scan
 from napari_ctlns.plugin.annotation_tools import Tool, annotation_tools_of
 from napari_ctlns.plugin.layers import annotations_of_layer
 from napari_ctlns.plugin.mask_preview import OF_ANNOTATIONS, MaskPreview, drawing_of
@@ -84,8 +85,12 @@ class AnnotationsPanel(Panel):
         self.summary = QLabel()
         self.preview = QCheckBox("Preview mask")
         self.preview.setChecked(self._preview.layer is not None)
+        self.fit = QCheckBox("Fit to the scan")
+        self.fit.setToolTip(
+            "Find each nodule's own border, at most 1.5 times as wide as annotated; else: spheres"
+        )
         self.job_bar = JobBar(
-            "Make mask", "Draw the nodules as spheres into a labels layer that can be painted on"
+            "Make mask", "Draw the nodules into a labels layer that can be painted on"
         )
 
     def _lay_out(self) -> None:
@@ -97,7 +102,7 @@ class AnnotationsPanel(Panel):
         self.table.setMinimumHeight(150)
         self.add(self.table, 1)
         self.add(self.summary)
-        self.add(self.preview)
+        self.add(in_a_row(self.preview, self.fit))
         self.add_foot(self.job_bar)
 
     def _connect(self) -> None:
@@ -304,7 +309,13 @@ class AnnotationsPanel(Panel):
         volume, rows = self._tools.volume, self._tools.rows
         if volume is not None:
             then = partial(self._made, volume)
-            self._start("Drawing the mask", then, drawn_mask, volume.geometry, rows)
+            if self.fit.isChecked():
+                control = ThreadControl()
+                job = fit_job(volume, rows, control)
+                self.job_bar.follow(ThreadWork(job, control, parent=self), then)
+                self._show_ready()
+            else:
+                self._start("Drawing the mask", then, drawn_mask, volume.geometry, rows)
 
     def _made(self, volume: Volume, result: dict[str, Any]) -> None:
         self.preview.setChecked(False)
@@ -312,7 +323,10 @@ class AnnotationsPanel(Panel):
         mask = volume.mask(result["value"])
         findings = Findings(scan_id=mask.scan_id).follow(mask.array, "annotation")
         layer = self._session.add_mask(mask, "nodules", findings)
-        self._say_with_troubles(f"Drew {counted(drawn, 'nodule')} into the layer {layer.name}")
+        words = f"Drew {counted(drawn, 'nodule')} into the layer {layer.name}"
+        if spheres := result.get("spheres"):
+            words += f"; no border was found, so a sphere: row {', '.join(map(str, spheres))}"
+        self._say_with_troubles(words)
 
     # -- work -------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import ThreadControl
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.autosave import Autosave
 from napari_ctlns.plugin.canvas import lps_to_canvas
 from napari_ctlns.plugin.measuring import (
     measure_job,
@@ -28,6 +29,8 @@ from napari_ctlns.plugin.measuring import (
 )
 from napari_ctlns.plugin.navigation import go_to
 from napari_ctlns.plugin.predicting import file_name
+from napari_ctlns.plugin.row_following import row_follower_of
+from napari_ctlns.plugin.saved_sign import kept_words
 from napari_ctlns.plugin.saving import save_mask_job
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
@@ -61,6 +64,8 @@ class NodulesPanel(Panel):
     def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
         self._session = session_of(napari_viewer)
+        self._follower = row_follower_of(self._session)
+        self._autosave = self._session.part(Autosave)
         self._tried: WeakSet[Labels] = WeakSet()
         self.labels = LayerChoice(self._session, "mask", "The labels layer whose nodules are shown")
         self.table = NoduleTable()
@@ -68,6 +73,7 @@ class NodulesPanel(Panel):
         self._body = QStackedWidget()
         self.all_columns = QCheckBox("All columns")
         self.signs = QLabel()
+        self.signs.setWordWrap(True)
         self.save_mask = QPushButton("Save mask…")
         self.save_table = QPushButton("Save table…")
         self.job_bar = JobBar("Measure", "Measure every nodule of the labels layer")
@@ -103,10 +109,12 @@ class NodulesPanel(Panel):
         session.mask_changed.connect(self._show_layer)
         session.scan_changed.connect(self._settle)
         session.unsaved_changed.connect(self._settle)
+        self._autosave.changed.connect(self._settle)
         session.edited.connect(self._edited)
         session.measured.connect(self._measured)
         session.label_picked.connect(self._picked_in_canvas)
         session.recoloured.connect(self._measured)
+        self._follower.lost.connect(self._edited)
         self.table.picked.connect(self._picked_in_table)
         self.all_columns.toggled.connect(self.table.show_all)
         self.save_mask.clicked.connect(self._save_mask)
@@ -137,7 +145,7 @@ class NodulesPanel(Panel):
         filled = table is not None and len(table) > 0
         self._body.setCurrentIndex(int(filled))
         self.empty.setText(self._words(layer, table))
-        self.signs.setText("\n".join(self._signs(layer, table)))
+        self.signs.setText("\n".join(self._signs(layer)))
         self.signs.setVisible(bool(self.signs.text()))
         self.job_bar.button.setText("Measure" if table is None else "Measure again")
         why_not = self._why_not(layer)
@@ -156,12 +164,15 @@ class NodulesPanel(Panel):
             return self._why_not(layer) or "Not measured yet."
         return _EMPTY
 
-    def _signs(self, layer: Labels | None, table: Any) -> list[str]:
-        signs = []
-        if layer is not None and table is not None and self._session.is_stale(layer):
+    def _signs(self, layer: Labels | None) -> list[str]:
+        signs: list[str] = []
+        if layer is None:
+            return signs
+        measured = self._session.table(layer) is not None
+        if measured and self._session.is_stale(layer) and not self._follower.follows(layer):
             signs.append("● Edited since it was measured.")
-        if layer is not None and self._session.is_unsaved(layer):
-            signs.append("● Not saved.")
+        if self._session.is_unsaved(layer):
+            signs.append(f"● Not saved.{kept_words(self._autosave)}")
         return signs
 
     def _why_not(self, layer: Labels | None) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
+from qtpy.QtWidgets import QLabel
 
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Event, Failed, Finished
@@ -13,6 +15,9 @@ from napari_ctlns.plugin.project import snapshot
 from napari_ctlns.plugin.project_file import write_project_file
 from napari_ctlns.plugin.reader_offer import ReaderOffer
 from napari_ctlns.plugin.readout import cursor_readout_of
+from napari_ctlns.plugin.recovering import Recoveries
+from napari_ctlns.plugin.recovery_offers import RecoveryOffers
+from napari_ctlns.plugin.saved_sign import SavedSign
 from napari_ctlns.plugin.scan_facts import ScanFacts, facts_of
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.bad_rows import offer_to_leave_out
@@ -24,6 +29,7 @@ from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.offer import Offer
 from napari_ctlns.plugin.views.open_controls import OpenControls
 from napari_ctlns.plugin.views.panel import Panel
+from napari_ctlns.plugin.views.recovery_offer import RecoveryOffer
 from napari_ctlns.plugin.views.scan_choice import ScanChoice
 from napari_ctlns.plugin.views.value_rows import ValueRows
 from napari_ctlns.plugin.views.window_controls import WindowControls
@@ -57,6 +63,11 @@ class ScanPanel(Panel):
         self.open_controls = OpenControls()
         self.reader_offer = Offer()
         ReaderOffer(self.reader_offer)
+        self._recoveries = self._session.part(Recoveries)
+        self.recovery_offer = RecoveryOffer()
+        RecoveryOffers(self._recoveries, self.recovery_offer)
+        self.saved_sign = QLabel()
+        SavedSign(self._session, self.saved_sign)
         self.scan_choice = ScanChoice()
         self.bad_rows = Offer()
         self.window_controls = WindowControls()
@@ -70,6 +81,7 @@ class ScanPanel(Panel):
         self._follow(self._opener.work)
 
     def _lay_out(self) -> None:
+        self.add(self.recovery_offer)
         self.add(self.open_controls)
         self.add(self.scan_choice)
         self.add(self.bad_rows)
@@ -78,6 +90,7 @@ class ScanPanel(Panel):
         self.add_form({"Scan": LayerChoice(self._session, "scan", tooltip)})
         for view in (self.window_controls, self.cursor, self.facts):
             self.add(view)
+        self.add_foot(self.saved_sign)
         self.add_foot(self.job_bar)
 
     def _connect(self) -> None:
@@ -85,6 +98,9 @@ class ScanPanel(Panel):
         opener.show_in(self)
         opener.began.connect(self._follow)
         opener.asks.connect(self._show_questions)
+        self._recoveries.show_in(self)
+        self._recoveries.asks.connect(self._show_recoveries)
+        self._recoveries.began.connect(self._follow_recovery)
         opener.warming.watch(*self.open_controls.ways)
         self.open_controls.asked.connect(opener.open)
         self.scan_choice.chosen.connect(opener.open_scan)
@@ -133,6 +149,15 @@ class ScanPanel(Panel):
         if self._opener.choices and not self._opener.outcome.problems:
             self.job_bar.say("Choose a scan in the list above")
 
+    def _show_recoveries(self) -> None:
+        if self._recoveries.found:
+            self.come_to_front()
+
+    def _follow_recovery(self, work: Work) -> None:
+        if not self.job_bar.working:
+            self.job_bar.follow(work, lambda _result: self.job_bar.say("Recovered, not saved yet"))
+        self._settle()
+
     def _ended(self, event: Finished | Failed) -> None:
         if isinstance(event, Failed):
             self._say("", [event.message])
@@ -152,7 +177,8 @@ class ScanPanel(Panel):
 
     def _save_project(self) -> None:
         try:
-            path = ask_save_path(self, "Save project", "", (PROJECT_FILES,))
+            before = self._session.project or ""
+            path = ask_save_path(self, "Save project", before, (PROJECT_FILES,))
         except OutputError as error:
             self._say("", [str(error)])
             return
@@ -161,11 +187,12 @@ class ScanPanel(Panel):
         project, self._being_saved = snapshot(self._session)
         job = one_step(f"Saving {path.name}", write_project_file, project, path)
         self._saving = ThreadWork(job, parent=self)
-        self.job_bar.follow(self._saving, partial(self._saved, project.warnings))
+        self.job_bar.follow(self._saving, partial(self._saved, path, project.warnings))
         self._settle()
 
-    def _saved(self, left_out: Sequence[str], _result: dict[str, Any]) -> None:
+    def _saved(self, path: Path, left_out: Sequence[str], _result: dict[str, Any]) -> None:
         self._session.saved(*self._being_saved)
+        self._session.project = path
         self._say("Project saved", left_out)
 
     def _edited(self, layer: Layer) -> None:

@@ -107,11 +107,21 @@ class NoduleModel(QAbstractTableModel):
         self._colours: Mapping[int, QColor] = {}
 
     def show(self, columns: Mapping[str, Sequence[Any]], colours: Mapping[int, Colour]) -> None:
-        """Show other rows: columns by name, of equal length, and the colours of labels."""
-        self.beginResetModel()
+        """Show other rows: columns by name, of equal length, and the colours of labels.
+
+        Where the nodules are the same ones, only what is said of them changes: the table
+        stays where it was scrolled to.
+        """
+        same = [int(label) for label in columns.get("label", ())] == self.labels
+        if not same:
+            self.beginResetModel()
         self._columns = columns
         self._colours = {label: QColor.fromRgbF(*rgba) for label, rgba in colours.items()}
-        self.endResetModel()
+        if not same:
+            self.endResetModel()
+        elif self.labels:
+            last = self.index(self.rowCount() - 1, self.columnCount() - 1)
+            self.dataChanged.emit(self.index(0, 0), last)
 
     @property
     def labels(self) -> list[int]:

@@ -28,13 +28,13 @@ class Offer(QWidget):
         self.leave.setToolTip("Put the offer away")
         self.take.clicked.connect(self.taken)
         self.leave.clicked.connect(self.put_away)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.take)
-        buttons.addWidget(self.leave)
+        self.buttons = QHBoxLayout()
+        self.buttons.addWidget(self.take)
+        self.buttons.addWidget(self.leave)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._words)
-        layout.addLayout(buttons)
+        layout.addLayout(self.buttons)
         self.hide()
 
     @property

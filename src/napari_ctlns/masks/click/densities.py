@@ -1,12 +1,11 @@
 """How dense a nodule is, and the lung around it: levels in HU taken from the scan itself."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_ctlns.masks.star import Floats, Star
+from napari_ctlns.masks.click.rules import GlassRules
+from napari_ctlns.masks.click.star import Floats, Star
 
 LUNG_HU = -860.0
 """Taken where too little lung is seen to tell."""
@@ -17,30 +16,6 @@ SOFT_TISSUE_HU = -300.0
 _BRIGHTEST, _BIN = -620, 10
 _STEP_MM = 0.2
 _FAR_MM = 8.0
-
-
-@dataclass(frozen=True)
-class GlassRules:
-    """When the rim of a nodule is ground glass, and not just blurred.
-
-    Attributes
-    ----------
-    rim_mm, rim_more_mm
-        A rim this wide is blur; one that is wider by the second is glass.
-    share, share_more
-        Likewise, as shares of the radius.
-    blur_share
-        Of a slice's thickness, what it adds to the blur along z.
-    contrast_hu
-        Glass is denser than lung by this.
-    """
-
-    rim_mm: float = 1.0
-    rim_more_mm: float = 0.8
-    share: float = 0.2
-    share_more: float = 0.15
-    blur_share: float = 0.25
-    contrast_hu: float = 90.0
 
 
 def ray_values(

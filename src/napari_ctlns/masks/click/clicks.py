@@ -1,6 +1,6 @@
 """One click on a nodule becomes its mask: no model, a tenth of a second.
 
-A star-shaped surface is sought about the click (`click_surface`). That is the idea of
+A star-shaped surface is sought about the click (`surface`). That is the idea of
 Kuhnigk et al. (IEEE TMI 2006) and of Krishnan et al. (MICCAI 2010), that a nodule is
 the compact thing about its core and vessels and pleura are cut off where it would end,
 with a border that is found in all directions at once instead of by erosion.
@@ -13,14 +13,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_ctlns.errors import ClickError
-from napari_ctlns.masks.click_surface import (
-    ClickRules,
-    Surface,
-    Wishes,
-    find_surface,
-    scene_of,
-    voxels_inside,
-)
+from napari_ctlns.masks.click.border import Surface
+from napari_ctlns.masks.click.rules import ClickRules
+from napari_ctlns.masks.click.scene import Wishes, scene_of
+from napari_ctlns.masks.click.surface import find_surface, voxels_inside
 from napari_ctlns.masks.islands import Part
 from napari_ctlns.volume import AIR_HU, Triple, Volume
 
@@ -28,7 +24,7 @@ SCENE_MM = 34.0
 """How far around the clicks the scan is looked at."""
 OPEN_EVIDENCE = 0.5
 """Directions in which the border has less are open: there the nodule goes on as something else."""
-MOST_OPEN = 0.8
+MOST_OPEN = 0.4
 """What is open in more directions lies in the chest wall, the mediastinum or the diaphragm."""
 RULES = ClickRules()
 
@@ -72,7 +68,7 @@ def click_mask(scan: Volume, clicks: Clicks, rules: ClickRules = RULES) -> Part:
     Returns
     -------
     Part
-        The nodule's voxels, connected with the first place.
+        The nodule's voxels; those of each place inside are connected.
 
     Raises
     ------
@@ -92,8 +88,11 @@ def click_mask(scan: Volume, clicks: Clicks, rules: ClickRules = RULES) -> Part:
     for place in places - start:
         found = find_surface(scene, place, wishes, rules)
         _must_be_closed(found)
-        inside |= voxels_inside(scene, found, wishes, rules)
-    return part_in_scan(connected_at(inside, places[0] - start, spacing), start)
+        own = voxels_inside(scene, found, wishes, rules)
+        if not own.any():
+            raise ClickError("nothing like a nodule at the click; click on its middle")
+        inside |= own
+    return part_in_scan(inside, start)
 
 
 def mask_of(part: Part, scan: Volume) -> Volume:
@@ -139,22 +138,6 @@ def _surroundings(
 def _must_be_closed(found: Surface) -> None:
     if (found.evidence < OPEN_EVIDENCE).mean() > MOST_OPEN:
         raise ClickError("no lung around the click: chest wall or mediastinum; click on a nodule")
-
-
-def connected_at(
-    inside: npt.NDArray[np.bool_],
-    place: npt.NDArray[np.float64],
-    spacing: npt.NDArray[np.float64],
-) -> npt.NDArray[np.bool_]:
-    """Return the component that a place lies in or nearest to."""
-    labels, count = ndimage.label(inside, np.ones((3, 3, 3)))
-    if not count:
-        raise ClickError("nothing like a nodule at the click; click on its middle")
-    if count == 1:
-        return inside
-    voxels = np.argwhere(inside)
-    nearest = voxels[np.linalg.norm((voxels - place) * spacing, axis=1).argmin()]
-    return np.asarray(labels == labels[tuple(nearest)])
 
 
 def part_in_scan(inside: npt.NDArray[np.bool_], start: npt.NDArray[np.intp]) -> Part:

@@ -10,46 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_ctlns.masks.star import Floats, Points, Star, depth_below
+from napari_ctlns.masks.click.rules import WallRules
+from napari_ctlns.masks.click.star import Floats, Points, Star, depth_below
 
 DENSE_HU = -350
 """Wall, but no lung."""
 AIRY_HU = -500
 """Lung, but no wall; what lies between the two is neither."""
 SECTORS = 8
-
-
-@dataclass(frozen=True)
-class WallRules:
-    """What counts as a wall, in millimetres.
-
-    Attributes
-    ----------
-    step_mm
-        The grid on which it is looked for.
-    thickness_mm
-        What is thinner than twice this is a vessel.
-    away_mm, away_share
-        Outside a nodule is what lies further from its surface, and by this share of its
-        radius.
-    reach_mm
-        How far beyond the nodule the wall is looked at.
-    smallest_mm3
-        Less is no wall.
-    spread_mm
-        Points this far beyond the nodule's radius count little.
-    stiffness
-        How much a bent wall is mistrusted.
-    """
-
-    step_mm: float = 1.6
-    thickness_mm: float = 4.0
-    away_mm: float = 1.5
-    away_share: float = 0.1
-    reach_mm: float = 12.0
-    smallest_mm3: float = 400.0
-    spread_mm: float = 8.0
-    stiffness: float = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +141,7 @@ def _fitted(points: Points, towards: Points, size: float, rules: WallRules) -> W
     angle = np.arctan2(own[:, 1], own[:, 0])[trust > 0.3]
     sectors = len(np.unique(np.floor((angle + np.pi) / (2 * np.pi / SECTORS))))
     # less than half of the way round, or rough, or with the nodule behind it: no wall of its own
-    if sectors < SECTORS / 2 or spread > 3 or bend[0] < 0.5:
+    if sectors < SECTORS / 2 or spread > 3 or bend[0] < max(0.5, rules.nearest_share * size):
         return None
     return Wall(frame, bend)
 
