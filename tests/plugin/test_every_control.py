@@ -35,6 +35,7 @@ from napari_ctlns.jobs.run_folder import write_state
 from napari_ctlns.plugin.annotation_tools import annotation_tools_of
 from napari_ctlns.plugin.importing import Importable
 from napari_ctlns.plugin.panels.annotations_panel import AnnotationsPanel
+from napari_ctlns.plugin.panels.click_panel import ClickPanel
 from napari_ctlns.plugin.panels.correct_panel import CorrectPanel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
@@ -50,7 +51,10 @@ from napari_ctlns.recipe import load_recipe
 from napari_ctlns.volume import Volume
 
 LONG = 60_000
-PANELS = (ScanPanel, AnnotationsPanel, TrainPanel, PredictPanel, CorrectPanel, NodulesPanel)
+PANELS = (
+    *(ScanPanel, ClickPanel, AnnotationsPanel, TrainPanel, PredictPanel),
+    *(CorrectPanel, NodulesPanel),
+)
 CONTROLS = (
     QAbstractButton,
     QComboBox,

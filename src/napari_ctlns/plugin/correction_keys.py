@@ -41,13 +41,13 @@ def bind_keys(session: Session) -> None:
         "delete": partial(tools.toggle, "delete"),
         "keep": partial(tools.toggle, "keep"),
     }
-    taken = _taken(session.viewer)
+    taken = taken_keys(session.viewer)
     for name, key in KEYS.items():
         if str(coerce_keybinding(key)) not in taken:
             session.viewer.bind_key(key, _pressed(does[name]))
 
 
-def _taken(viewer: ViewerModel) -> set[str]:
+def taken_keys(viewer: ViewerModel) -> set[str]:
     """Return the keys that napari or a person gave to something."""
     shortcuts = get_settings().shortcuts.shortcuts
     used = [*viewer.keymap, *(key for keys in shortcuts.values() for key in keys)]

@@ -194,19 +194,10 @@ class Corrections(QObject):
             return
         before = int(np.count_nonzero(labels[box_in(labels, label)] == label))
         more = _count(correction.labels, label) - _count(labels[correction.box], label)
-        self._write(layer, correction)
+        write_correction(self._session, layer, correction)
         volume = mask.geometry.voxel_volume
         sizes = f"{_mm3(before * volume)} → {_mm3((before + more) * volume)} mm³"
         self._say(f"nodule {label}: {done}, {sizes}")
-
-    def _write(self, layer: LabelsLayer, correction: Correction) -> None:
-        if not isinstance(layer.metadata.get(of.KEY), of.MaskLayer):  # one of napari's own
-            mask = of.mask_of(layer, self._session.volume_under(layer))
-            of.keep_findings(layer, of.findings_of(layer), mask)
-        where, values = changed_by(np.asarray(layer.data), correction)
-        with layer.block_history():  # napari then tells of it when it is written
-            layer.data_setitem(where, values)
-        self._session.viewer.layers.selection.active = layer  # where Ctrl+Z takes it back
 
     def _free_label(self, layer: LabelsLayer) -> int:
         """Return a label that nothing has, nor had a finding that may come back.
@@ -230,6 +221,17 @@ class Corrections(QObject):
     def _say(self, words: str, trouble: bool = False) -> None:
         self._session.viewer.status = words  # for who works by keys, with the panel closed
         self.said.emit(words, trouble)
+
+
+def write_correction(session: Session, layer: LabelsLayer, correction: Correction) -> None:
+    """Write what a box of a mask is to hold into its layer, in one step that can be undone."""
+    if not isinstance(layer.metadata.get(of.KEY), of.MaskLayer):  # one of napari's own
+        mask = of.mask_of(layer, session.volume_under(layer))
+        of.keep_findings(layer, of.findings_of(layer), mask)
+    where, values = changed_by(np.asarray(layer.data), correction)
+    with layer.block_history():  # napari then tells of it when it is written
+        layer.data_setitem(where, values)
+    session.viewer.layers.selection.active = layer  # where Ctrl+Z takes it back
 
 
 def _count(labels: Labels, label: int) -> int:

@@ -104,6 +104,8 @@ class RowFollower(QObject):
     # -- measuring ----------------------------------------------------------------------
 
     def _begin(self) -> None:
+        if self._session.gone:
+            return
         measured = (one for one in self._behind if self._session.table(one) is not None)
         layer = next(measured, None)
         if self._work is not None or layer is None:
@@ -124,6 +126,8 @@ class RowFollower(QObject):
             return
         self._work.deleteLater()
         self._work = self._now = None
+        if self._session.gone:
+            return
         self._soon.start()
         layer = now.layer()
         if layer is not None:
