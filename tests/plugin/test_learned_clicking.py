@@ -8,19 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
+from scipy import ndimage
 
 import napari_ctlns
+from napari_ctlns.errors import ClickError
 from napari_ctlns.events import Event, Failed, Finished
 from napari_ctlns.inference.model import CARD, ModelCard
 from napari_ctlns.masks.click import Clicks
+from napari_ctlns.masks.islands import Part
 from napari_ctlns.plugin.child_process import ChildProcess
+from napari_ctlns.plugin.clicking import Clicking, clicking_of
 from napari_ctlns.plugin.learned_clicking import (
     LearnedClick,
     files_for,
     method_in_words,
     model_for_clicks,
 )
+from napari_ctlns.plugin.panels.click_panel import ClickPanel
+from napari_ctlns.plugin.session import Session
 from napari_ctlns.recipe import load_recipe
 from napari_ctlns.volume import Geometry, Volume
 
@@ -137,3 +144,90 @@ def test_the_first_model_that_takes_clicks_is_used_and_named(taught: Path, tmp_p
     assert method_in_words(taught) == "with the model run-7/best (click)"
     assert "without a model" in method_in_words(None)
     assert "takes no clicks" in method_in_words(plain)
+
+
+@pytest.fixture
+def clicking(
+    model_session: Session, volume: Volume, child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+) -> Clicking:
+    """Clicks on the scan with its two balls, in a session whose children are made up."""
+    monkeypatch.setattr(model_session, "new_child", lambda: child)
+    model_session.add_scan(volume)
+    return clicking_of(model_session)
+
+
+def canvas_place(volume: Volume, ball: int) -> np.ndarray:
+    geometry = volume.geometry
+    return np.array(BALLS[ball][0]) * geometry.spacing + geometry.origin[::-1]
+
+
+def test_a_chosen_model_that_takes_clicks_is_used(
+    qtbot: QtBot, clicking: Clicking, model_session: Session, volume: Volume, taught: Path
+) -> None:
+    assert "without a model" in clicking.method
+    model_session.choose_model(taught)
+    clicking.get_ready()
+    qtbot.waitUntil(lambda: clicking.model.used == taught, timeout=LONG)
+    assert clicking.method == "with the model run-7/best (click)"
+    clicking.click("new", canvas_place(volume, 0))
+    qtbot.waitUntil(lambda: not clicking.busy, timeout=LONG)
+    assert model_session.mask is not None
+    drawn = model_session.mask.data > 0
+    assert np.array_equal(drawn, labels_of(volume) == labels_of(volume)[BALLS[0][0]])
+
+
+def test_a_person_may_go_without_it(
+    qtbot: QtBot, clicking: Clicking, model_session: Session, volume: Volume, taught: Path
+) -> None:
+    model_session.choose_model(taught)
+    clicking.get_ready()
+    qtbot.waitUntil(lambda: clicking.model.found == taught, timeout=LONG)
+    clicking.model.want(False)
+    assert "without a model" in clicking.method
+    asked: list[Clicks] = []
+
+    def none(_scan: Volume, clicks: Clicks) -> Part:
+        asked.append(clicks)
+        raise ClickError("nothing here")
+
+    clicking.segmenter = none
+    clicking.click("new", canvas_place(volume, 0))
+    qtbot.waitUntil(lambda: not clicking.busy, timeout=LONG)
+    assert len(asked) == 1
+
+
+def test_what_the_model_refuses_is_said(
+    qtbot: QtBot, clicking: Clicking, model_session: Session, volume: Volume, taught: Path
+) -> None:
+    said: list[tuple[str, bool]] = []
+    clicking.said.connect(lambda words, trouble: said.append((words, trouble)))
+    model_session.choose_model(taught)
+    clicking.get_ready()
+    qtbot.waitUntil(lambda: clicking.model.used == taught, timeout=LONG)
+    clicking.click("new", np.add(canvas_place(volume, 0), [0, 0, 12]))
+    qtbot.waitUntil(lambda: bool(said), timeout=LONG)
+    assert said == [("nothing like a nodule at the click; click on its middle", True)]
+    assert model_session.mask is None
+
+
+def test_the_panel_says_what_is_in_use_and_lets_one_choose(
+    qtbot: QtBot, clicking: Clicking, model_viewer: ViewerModel, taught: Path
+) -> None:
+    panel = ClickPanel(model_viewer)  # type: ignore[arg-type]
+    qtbot.addWidget(panel)
+    panel.show()
+    assert not panel.with_model.isEnabled()
+    assert "recipe click" in panel.with_model.toolTip()
+    clicking.model._session.choose_model(taught)
+    clicking.get_ready()
+    qtbot.waitUntil(panel.with_model.isEnabled, timeout=LONG)
+    assert panel.with_model.isChecked()
+    assert "with the model run-7/best (click)" in panel.method.text()
+    panel.with_model.click()
+    assert "without a model" in panel.method.text()
+    assert not panel.with_model.isChecked()
+
+
+def labels_of(volume: Volume) -> np.ndarray:
+    labels, _ = ndimage.label(volume.array == 60)
+    return np.asarray(labels)
