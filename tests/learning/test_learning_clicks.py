@@ -16,14 +16,15 @@ from napari_ctlns.dataset.patches import (
     validation_samples,
 )
 from napari_ctlns.dataset.revisions import ReadersMask, add_scan
-from napari_ctlns.errors import RecipeError
+from napari_ctlns.errors import ModelError, RecipeError
+from napari_ctlns.evaluation.evaluate import evaluate
 from napari_ctlns.events import Finished, Uncontrolled
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.learning import train
 from napari_ctlns.learning.loader import plain_batch, training_batch
 from napari_ctlns.learning.memory import memory_need
 from napari_ctlns.recipe import Preparation, Recipe, load_recipe
-from napari_ctlns.specs import TrainSpec
+from napari_ctlns.specs import EvaluateSpec, TrainSpec
 from napari_ctlns.volume import Geometry
 
 CPU = torch.device("cpu")
@@ -139,6 +140,9 @@ def test_a_network_learns_which_of_two_equal_nodules_is_meant(
     assert card.recipe.network.clicks
     # both marked would be 0.67 at best
     assert card.metrics["val_dice"] > 0.8
+    judged = EvaluateSpec(model=end.result["model"], dataset=twins[0], split="val")
+    with pytest.raises(ModelError, match="ctlns click"):
+        list(evaluate(judged, Uncontrolled()))
 
 
 def test_the_memory_of_all_channels_is_counted(clicking: Recipe) -> None:
