@@ -19,7 +19,7 @@ from napari_ctlns.phantom import PhantomSpec, write_cohort
 SOURCE = Path(napari_ctlns.__file__).parents[1]
 COMMANDS = {
     *("demo", "phantom", "info", "convert", "mask", "lungs", "prepare", "train", "watch"),
-    *("control", "tune", "evaluate", "predict", "measure", "compare", "recipes", "open"),
+    *("control", "tune", "learn", "evaluate", "predict", "measure", "compare", "recipes", "open"),
     *("import-model", "cohort", "click"),
 }
 HEAVY = ("torch", "monai", "openvino", "napari", "qtpy", "matplotlib")

@@ -5,12 +5,25 @@ import csv
 import io
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_ctlns.errors import OutputError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(number: int) -> None:
+        msvcrt.locking(number, msvcrt.LK_LOCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(number: int) -> None:
+        fcntl.flock(number, fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager
@@ -48,6 +61,23 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(message) from error
     finally:
         _remove(temporary)
+
+
+@contextlib.contextmanager
+def alone(target: Path) -> Iterator[None]:
+    """Be the only one who changes ``target``; others who ask wait for their turn.
+
+    A file beside it is locked by the system, which ends a dead process's turn.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made or written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("a") as file:
+        _lock(file.fileno())
+        yield
 
 
 def remove_leftovers(folder: Path) -> None:

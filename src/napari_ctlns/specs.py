@@ -133,6 +133,36 @@ class TrainSpec(_Spec):
     device: Device = "auto"
 
 
+class LearnSpec(_Spec):
+    """Let a model learn from the corrected scans of a dataset, writing a run folder.
+
+    Attributes
+    ----------
+    model
+        Where it starts from; it stays as it is.
+    out
+        The run folder; the new model is ``best`` in it.
+    steps
+        How long is learned, about.
+    corrected_share
+        Of the patches, those of corrected scans; the others are of earlier ones.
+    most_earlier
+        How many earlier held-out scans are looked at, at most, to see what was forgotten.
+    changes
+        What is otherwise in the model's recipe, by dotted key.
+    """
+
+    dataset: Path
+    model: Path
+    out: Path
+    steps: Annotated[int, Field(ge=1)] = 600
+    corrected_share: Annotated[float, Field(gt=0, le=1)] = 0.35
+    most_earlier: Annotated[int, Field(ge=0)] = 10
+    changes: dict[str, Any] = Field(default_factory=dict)
+    resume: bool = False
+    device: Device = "auto"
+
+
 class PredictOptions(_Spec):
     """How models look at a scan, whichever it is.
 

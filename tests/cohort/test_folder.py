@@ -1,5 +1,6 @@
 """One writer at a time, and a manifest that is always whole."""
 
+import csv
 import json
 import os
 import socket
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_ctlns.atomic import write_csv
 from napari_ctlns.cohort.folder import held, same_options
 from napari_ctlns.cohort.manifest import Manifest
 from napari_ctlns.cohort.pool import sensible_workers, threads_each
@@ -82,6 +84,21 @@ def test_what_nobody_works_on_any_more_waits(tmp_path):
     manifest.write()
     row = Manifest(tmp_path).row(SCAN)
     assert (row.status, row.worker) == ("waiting", "")
+
+
+def test_a_manifest_without_uncertainties_is_read(tmp_path):
+    manifest = Manifest(tmp_path)
+    manifest.add(SCAN, "a", status="done", seconds="2.00")
+    manifest.write()
+    path = tmp_path / "manifest.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = [name for name in rows[0] if name != "uncertainty"]
+    write_csv(path, columns, [{name: row[name] for name in columns} for row in rows])
+    assert list(Manifest(tmp_path)) == list(manifest)
+    path.write_text(path.read_text().replace("seconds", "uncertainty").replace("2.00", "much"))
+    with pytest.raises(RunError, match="no manifest"):
+        Manifest(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "\x00", "scan,status\nx,odd\n"])

@@ -8,9 +8,11 @@ import torch
 from napari_ctlns.cohort.predicting import predictor
 from napari_ctlns.errors import ModelError, RunError
 from napari_ctlns.events import Uncontrolled
+from napari_ctlns.formats import read_scan
 from napari_ctlns.inference import engines
 from napari_ctlns.inference.model import ModelCard, save_model
 from napari_ctlns.inference.predict import predict
+from napari_ctlns.masks.uncertainty import scan_uncertainty
 from napari_ctlns.networks import build_network
 from napari_ctlns.recipe import Inference, Network, Patches, Preparation, Recipe
 from napari_ctlns.specs import PredictMany, PredictSpec
@@ -32,7 +34,10 @@ def model(tmp_path_factory):
     )
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model") / "best"
-    save_model(folder, build_network(recipe).eval(), ModelCard(recipe=recipe))
+    network = build_network(recipe).eval()
+    with torch.no_grad():  # else all would be improbable, as in a network that begins to learn
+        list(network.parameters())[-1].zero_()
+    save_model(folder, network, ModelCard(recipe=recipe))
     return folder
 
 
@@ -61,6 +66,9 @@ def test_each_scan_is_predicted_as_alone(scans, run, rows, model, tmp_path, monk
         np.testing.assert_array_equal(voxels(alone.probability), probability)
         assert 0 < probability.max() <= 1
         assert alone.table.read_text() == (out / f"{name}_nodules.csv").read_text()
+        unsure = scan_uncertainty(read_scan(out / f"{name}_probability.nii.gz"))
+        assert float(rows(out)[name]["uncertainty"]) == pytest.approx(unsure, abs=1e-3)
+        assert 0 < unsure <= 1
     with pytest.raises(RunError, match=r"threshold was the default, now 0\.9"):
         run(folder, out, work.model_copy(update={"threshold": 0.9}))
 

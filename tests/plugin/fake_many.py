@@ -93,7 +93,11 @@ def _predict(path, out, manifest):
     mask = f"{path.stem}_pred.nii.gz"
     write_volume(scan.mask((scan.array == 60).astype(np.uint8)), out / mask)
     manifest.change(
-        ScanFile(path), status="done", seconds="1.60", outputs=f"{mask}; {path.stem}_nodules.csv"
+        ScanFile(path),
+        status="done",
+        seconds="1.60",
+        uncertainty="0.400",
+        outputs=f"{mask}; {path.stem}_nodules.csv",
     )
 
 

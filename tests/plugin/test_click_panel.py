@@ -1,5 +1,6 @@
 """The Click panel and its tool in a real window: mouse, wheel, keys, and marks on the canvas."""
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,8 @@ from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_ctlns.findings import Annotation
+from napari_ctlns.masks.click import Clicks, click_mask
+from napari_ctlns.masks.islands import Part
 from napari_ctlns.plugin.click_tool import KEY, ClickTool, click_tool_of
 from napari_ctlns.plugin.clicking import clicking_of
 from napari_ctlns.plugin.correction_tools import correction_tools_of
@@ -404,6 +407,12 @@ def test_a_window_may_be_closed_while_a_click_is_worked_out(
     window: Window, viewer: Viewer, session: Session
 ) -> None:
     _, _, hand = window
+
+    def slow(scan: Volume, clicks: Clicks) -> Part:
+        time.sleep(0.5)
+        return click_mask(scan, clicks)
+
+    clicking_of(session).segmenter = slow
     hand.click(hand.at(0, 0))
     assert clicking_of(session).busy
     viewer.close()  # the fixtures look for what stays behind

@@ -106,7 +106,7 @@ def test_an_empty_layer_says_what_to_do(
     model_session.viewer._new_labels()
     rest(panel, qtbot)
     assert panel.empty.text() == (
-        "No nodules yet: paint one, predict, or make a mask from annotations."
+        "No nodules yet: click on one, paint one, predict, or make a mask from annotations."
     )
     assert model_session.mask is not None
     model_session.mask.paint((8, 16, 18), 1)

@@ -37,6 +37,7 @@ from napari_ctlns.plugin.scan_queue import (
 )
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.plugin.views.fold import Fold
+from napari_ctlns.plugin.views.queue_table import STATUS
 from napari_ctlns.plugin.views.trouble import TROUBLE_COLOUR
 from napari_ctlns.plugin.work import under_way
 from napari_ctlns.recipe import Inference
@@ -241,10 +242,10 @@ def test_scan_by_scan(ready: PredictPanel, scans: Path, qtbot: QtBot) -> None:
     assert words.startswith("2 scans done, 1 failed (point at the row to see why)")
     assert words.endswith(str(out))
     qtbot.waitUntil(lambda: ready.queue.counts.text() == "3 scans: 2 done, 1 failed", timeout=LONG)
-    (name, took, status), (_, _, failed), _ = cells(ready)
-    assert (name, took, status) == ("a", "2 s", "done")
+    (name, took, unsure, status), (*_, failed), _ = cells(ready)
+    assert (name, took, unsure, status) == ("a", "2 s", "0.40", "done")
     assert failed.startswith("failed: ")
-    index = ready.queue.table.model().index(1, 2)
+    index = ready.queue.table.model().index(1, STATUS)
     assert index.data(Qt.ItemDataRole.ToolTipRole) == failed
     assert index.data(Qt.ItemDataRole.ForegroundRole).name() == TROUBLE_COLOUR
     assert str(scans / "b.mha") in ready.queue.table.model().index(1, 0).data(
@@ -288,7 +289,7 @@ def until_two_are_done(panel: PredictPanel, qtbot: QtBot) -> None:
     """Wait until the table says so: it reads the manifest in a thread, after the work."""
 
     def done() -> int:
-        return [status for _, _, status in cells(panel)].count("done")
+        return [status for *_, status in cells(panel)].count("done")
 
     qtbot.waitUntil(lambda: done() == 2, timeout=LONG)
 
@@ -312,8 +313,8 @@ def test_it_stops_and_goes_on(
 ) -> None:
     with_fake_child(model_session, monkeypatch, steps=80)
     start(ready, qtbot)
-    qtbot.waitUntil(lambda: ("a", "2 s", "done") in cells(ready), timeout=LONG)
-    assert any(status in ("working", "waits") for _, _, status in cells(ready))
+    qtbot.waitUntil(lambda: ("a", "2 s", "0.40", "done") in cells(ready), timeout=LONG)
+    assert any(status in ("working", "waits") for *_, status in cells(ready))
     qtbot.waitUntil(ready.queue.bar.cancel.isVisible, timeout=LONG)
     qtbot.mouseClick(ready.queue.bar.cancel, LEFT)
     assert over(ready, qtbot).startswith("Stopped. What is done stays")
@@ -322,7 +323,7 @@ def test_it_stops_and_goes_on(
     again.queue.scans.set_path(scans)
     again.queue.results.set_path(scans.parent / "results")
     qtbot.waitUntil(lambda: len(cells(again)) == 3, timeout=LONG)
-    assert cells(again)[0] == ("a", "2 s", "done")
+    assert cells(again)[0] == ("a", "2 s", "0.40", "done")
     with_fake_child(model_session, monkeypatch)
     start(again, qtbot)
     assert over(again, qtbot).startswith("2 scans done, 1 failed")

@@ -48,8 +48,8 @@ from napari_ctlns.cli.prepare_options import (
 )
 from napari_ctlns.errors import CtlnsError, OutputError, RunError
 from napari_ctlns.jobs.registry import JOBS, start_job
-from napari_ctlns.recipe import Recipe, load_recipe
-from napari_ctlns.specs import EvaluateSpec, PredictSpec, PrepareSpec, TrainSpec
+from napari_ctlns.recipe import Recipe, load_recipe, parse_changes
+from napari_ctlns.specs import EvaluateSpec, LearnSpec, PredictSpec, PrepareSpec, TrainSpec
 
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a training writes.")]
 
@@ -144,6 +144,45 @@ def train(
     )
     with contextlib.redirect_stdout(sys.stderr):
         run_training(spec)
+
+
+def learn(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="A dataset with corrected scans.")
+    ],
+    start_from: Annotated[
+        Path, typer.Option("--from", metavar="MODEL", help="The model that is to learn; it stays.")
+    ],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    steps: Annotated[int, typer.Option(min=1, help="How long is learned, about.")] = 600,
+    corrected_share: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Of the patches, those of corrected scans.")
+    ] = 0.35,
+    most_earlier: Annotated[
+        int, typer.Option(min=0, help="Earlier held-out scans to look at, at most.")
+    ] = 10,
+    changes: CHANGES = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+    device: DEVICE = DeviceName.auto,
+) -> None:
+    """Let a model learn from corrected scans, and compare it with what it was."""
+    from napari_ctlns.jobs.training import run_training
+
+    spec = LearnSpec(
+        dataset=dataset.absolute(),
+        model=start_from.absolute(),
+        out=out.absolute(),
+        steps=steps,
+        corrected_share=corrected_share,
+        most_earlier=most_earlier,
+        changes=parse_changes(changes or ()),
+        resume=resume,
+        device=device.value,
+    )
+    with contextlib.redirect_stdout(sys.stderr):
+        finished = run_training(spec, JOBS["learn"])
+    if not finished.stopped:
+        typer.echo((spec.out / "comparison.txt").read_text("utf-8"), nl=False)
 
 
 def watch(run: RUN) -> None:
@@ -272,5 +311,5 @@ def _recipe_to_train(name: str | None, run: Path | None, start_from: Path | None
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (prepare, train, watch, control, evaluate, predict):
+    for command in (prepare, train, learn, watch, control, evaluate, predict):
         app.command()(command)

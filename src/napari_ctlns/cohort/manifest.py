@@ -35,6 +35,8 @@ class Row:
         What is wrong, in one line.
     outputs
         Its results, in the manifest's folder.
+    uncertainty
+        How unsure the model was of what it found, 0 to 1; empty: it was not asked.
     fingerprint
         Changes when it has to be done anew.
     """
@@ -47,6 +49,7 @@ class Row:
     worker: str = ""
     error: str = ""
     outputs: str = ""
+    uncertainty: str = ""
     fingerprint: str = ""
 
     @property
@@ -56,6 +59,8 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+_LATER = {"uncertainty"}
+"""Columns that manifests of earlier versions lack."""
 
 
 class Manifest:
@@ -140,12 +145,13 @@ def read_rows(path: Path) -> Iterator[Row]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file, strict=True)
-            if missing := set(COLUMNS) - set(table.fieldnames or ()):
+            if missing := set(COLUMNS) - _LATER - set(table.fieldnames or ()):
                 raise KeyError(missing)
             for cells in table:
-                values: dict[str, Any] = {name: cells[name] or "" for name in COLUMNS}
+                values: dict[str, Any] = {name: cells.get(name) or "" for name in COLUMNS}
                 if values["status"] not in get_args(Status):
                     raise ValueError(values["status"])
+                float(values["uncertainty"] or 0)  # a ValueError where it is no number
                 yield Row(**values)
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise RunError(

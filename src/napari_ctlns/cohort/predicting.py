@@ -28,6 +28,7 @@ class Predicting:
 
     def __init__(self, spec: CohortSpec, work: PredictMany, manifest: Manifest) -> None:
         self._out = spec.out
+        self._manifest = manifest
         models = (work.model, *work.more_models)
         shared_structure([read_card(model).recipe for model in models])
         options = work.model_dump(mode="json", exclude=_HOW)
@@ -53,13 +54,10 @@ class Predicting:
         """Whether a scan's results are there, and the scan is the same."""
         return results_there(self._out, todo, row)
 
-    def take(
-        self,
-        todo: Todo,
-        answer: Answer,  # noqa: ARG002 - in place
-    ) -> Generator[Event, None, tuple[str, ...]]:
-        """Do nothing: the worker wrote the results into their places."""
+    def take(self, todo: Todo, answer: Answer) -> Generator[Event, None, tuple[str, ...]]:
+        """Note how unsure the models were; the worker wrote the results into their places."""
         yield from ()
+        self._manifest.change(todo.file, uncertainty=f"{answer.product:.3f}")
         return todo.outputs
 
     def fail(self, todo: Todo, problem: str) -> None:
@@ -81,13 +79,14 @@ def _predict(engine_for: Any, spec: PredictSpec, control: Control) -> Outcome:
     from napari_ctlns.inference.predict import predict
 
     warnings: list[str] = []
-    stopped = False
+    stopped, uncertainty = False, 0.0
     for event in predict(spec, control, engine_for):
         if isinstance(event, Log) and event.level == "warning":
             warnings.append(event.message)
         elif isinstance(event, Finished):
             stopped = event.stopped
-    return Outcome(tuple(warnings), stopped)
+            uncertainty = event.result.get("scan_uncertainty", 0.0)
+    return Outcome(tuple(warnings), stopped, uncertainty)
 
 
 def _todo(file: ScanFile, scan_id: str, out: Path, work: PredictMany) -> Todo:

@@ -69,7 +69,7 @@ def begin(spec: PrepareSpec, source: Source | None = None) -> Work:
     source = source or look_into(spec)
     truth = _truth(source.spec, source.scans)
     patients = Patients(spec.patients, source.scans)
-    there = (spec.out / name for name in _folders(spec.out))
+    there = (spec.out / name for name in scan_folders(spec.out))
     scans = {scan.scan_id: scan for scan in map(read_scan_folder, there)}
     places = _places(spec, source.scans, scans.values())
     if spec.split_rule is not None:
@@ -114,7 +114,7 @@ def _card(spec: PrepareSpec) -> DatasetCard:
     preparation = spec.recipe.preparation
     if not spec.out.exists() or not any(map(_counts, spec.out.iterdir())):
         return DatasetCard(preparation=preparation)
-    if not (spec.out / DATASET_CARD).is_file() and not _folders(spec.out):
+    if not (spec.out / DATASET_CARD).is_file() and not scan_folders(spec.out):
         raise DatasetError(f"{spec.out} holds something else; choose a new or empty folder")
     if not (spec.out / DATASET_CARD).is_file():  # the first preparation did not come to its end
         return DatasetCard(preparation=preparation)
@@ -131,7 +131,7 @@ def _counts(path: Path) -> bool:
     return path.name != COHORT_MANIFEST and not path.name.startswith(".")
 
 
-def _folders(out: Path) -> list[str]:
+def scan_folders(out: Path) -> list[str]:
     """Return the names of the scan folders that are there, whole."""
     cards = out.glob(f"*/{SCAN_CARD}") if out.is_dir() else ()
     return sorted(card.parent.name for card in cards if not card.parent.name.startswith("."))

@@ -163,6 +163,11 @@ class PreparedScan:
         return next(r for r in self.card.masks if r.name == self.card.mask)
 
     @property
+    def corrected(self) -> bool:
+        """Whether its current mask is the work of a person who corrected it."""
+        return self.revision.origin == "hand"
+
+    @property
     def nodules(self) -> tuple[Nodule, ...]:
         """The nodules of the current mask."""
         return self.revision.nodules

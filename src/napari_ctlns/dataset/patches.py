@@ -7,7 +7,7 @@ import numpy as np
 
 from napari_ctlns.dataset.blocks import Index, as_index, moved_in
 from napari_ctlns.dataset.folder import PreparedScan
-from napari_ctlns.dataset.sampling import MARGIN, PatchSampler, Sample
+from napari_ctlns.dataset.sampling import MARGIN, MixedSampler, PatchSampler, Sample
 from napari_ctlns.dataset.slices import Rows
 from napari_ctlns.errors import DatasetError
 from napari_ctlns.recipe import Recipe
@@ -36,7 +36,8 @@ def training_sampler(scans: Sequence[PreparedScan], recipe: Recipe) -> PatchSamp
         If that table cannot be read.
     """
     patches, optimisation = recipe.patches, recipe.optimisation
-    sampler = PatchSampler(
+    both_kinds = len({scan.corrected for scan in scans}) > 1
+    sampler = (MixedSampler if patches.corrected_fraction and both_kinds else PatchSampler)(
         scans,
         patches,
         optimisation.seed,

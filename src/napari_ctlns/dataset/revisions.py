@@ -32,6 +32,7 @@ class ReadersMask:
 
     array: npt.NDArray[Any]
     reader: str = ""
+    origin: Origin = "annotation"
 
 
 def add_scan(
@@ -56,7 +57,10 @@ def add_scan(
         np.save(temporary / "ct.npy", hu)
         for number, mask in enumerate(masks, 1):
             revision = MaskRevision(
-                name=f"r{number}", reader=mask.reader, nodules=nodules_of(mask.array)
+                name=f"r{number}",
+                reader=mask.reader,
+                origin=mask.origin,
+                nodules=nodules_of(mask.array),
             )
             np.save(temporary / "masks" / f"r{number}.npy", smallest_labels(mask.array))
             revisions.append(revision)

@@ -6,7 +6,7 @@ the same patches.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -276,3 +276,40 @@ class PatchSampler:
             return within(array, start, size)[::4, ::4, ::4]
         middle = (start[0] + size[0] // 2, start[1], start[2])
         return within(array, middle, (1, *size[1:]))[:, ::4, ::4]
+
+
+class MixedSampler(PatchSampler):
+    """Patches of corrected scans and of the others, by share instead of by their numbers.
+
+    Of every run of samples a share ``recipe.corrected_fraction`` is of corrected scans; in
+    both parts scans and nodules take turns as in `PatchSampler`. There must be scans of
+    both kinds.
+    """
+
+    def draw(self, epoch: int, index: int) -> Sample:
+        """Return where sample ``index`` of ``epoch`` is cut."""
+        share = self.recipe.corrected_fraction
+        before, after = int(index * share), int((index + 1) * share)
+        corrected = after > before
+        numbers, part = self._part_of[corrected]
+        sample = part.draw(epoch, before if corrected else index - before)
+        return replace(sample, scan=numbers[sample.scan])
+
+    @cached_property
+    def _part_of(self) -> dict[bool, tuple[tuple[int, ...], PatchSampler]]:
+        """The numbers of the scans that are corrected or not, and what draws from them."""
+        parts = {}
+        for corrected in (True, False):
+            numbers = tuple(n for n, s in enumerate(self.scans) if s.corrected == corrected)
+            parts[corrected] = (
+                numbers,
+                PatchSampler(
+                    [self.scans[n] for n in numbers],
+                    self.recipe,
+                    self.seed,
+                    self.shuffle,
+                    self.structure,
+                    self.middle_only,
+                ),
+            )
+        return parts

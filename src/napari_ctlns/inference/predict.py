@@ -16,6 +16,7 @@ from napari_ctlns.inference.ensemble import prepared_member, shared_structure, w
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.inference.searching import Prediction, Seconds, predict_volume
 from napari_ctlns.masks.lookalikes import lookalikes_of
+from napari_ctlns.masks.uncertainty import scan_uncertainty
 from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.recipe import Inference
 from napari_ctlns.specs import Device, PredictSpec
@@ -36,9 +37,9 @@ def predict(
     ------
     Event
         `Finished` has ``nodules``, ``lookalikes`` (what labels resemble that may be no
-        nodules), ``engine``, ``engine_reason`` (why that one), ``seconds`` (by stage) and
-        the paths ``mask``, ``probability``, ``uncertainty``, ``table``. When stopped nothing
-        is written.
+        nodules), ``scan_uncertainty`` (see `masks.uncertainty`), ``engine``,
+        ``engine_reason`` (why that one), ``seconds`` (by stage) and the paths ``mask``,
+        ``probability``, ``uncertainty``, ``table``. When stopped nothing is written.
 
     Raises
     ------
@@ -77,7 +78,12 @@ def predict(
     lookalikes = {} if structure == "lung" else lookalikes_of(found.mask)
     if lookalikes:
         yield Log(message=_doubts(lookalikes))
-    facts = {"lookalikes": lookalikes, **engines.facts(), "seconds": dict(seconds)}
+    facts = {
+        "lookalikes": lookalikes,
+        "scan_uncertainty": scan_uncertainty(found.probability, found.uncertainty),
+        **engines.facts(),
+        "seconds": dict(seconds),
+    }
     yield Finished(result={**result, **facts})
 
 

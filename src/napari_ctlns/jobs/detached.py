@@ -1,5 +1,6 @@
 """Starting a training that outlives its starter, and telling it what to do."""
 
+import json
 import os
 import signal
 import socket
@@ -24,7 +25,7 @@ from napari_ctlns.jobs.run_folder import (
     read_state,
     write_state,
 )
-from napari_ctlns.specs import TrainSpec
+from napari_ctlns.specs import LearnSpec, TrainSpec
 
 _NICENESS = 10
 # Windows knows no SIGKILL; its SIGTERM ends a process as hard
@@ -32,8 +33,8 @@ _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _RECIPE_FILE = "asked.toml"
 
 
-def start_training(spec: TrainSpec) -> int:
-    """Start ``ctlns train`` at low priority, detached from this process.
+def start_training(spec: TrainSpec | LearnSpec) -> int:
+    """Start ``ctlns train``, or ``ctlns learn``, at low priority, detached from this process.
 
     What it prints goes to `train.log` in the run folder; follow it with
     `napari_ctlns.jobs.watch`.
@@ -55,7 +56,8 @@ def start_training(spec: TrainSpec) -> int:
         raise RunError(f"a training runs in {run} already; stop it first")
     if (run / EVENTS_FILE).exists() and not spec.resume:
         raise RunError(f"{run} holds a run already; resume it, or choose another folder")
-    write_text(run / _RECIPE_FILE, spec.recipe.to_toml())
+    if isinstance(spec, TrainSpec):
+        write_text(run / _RECIPE_FILE, spec.recipe.to_toml())
     (run / CONTROL_FILE).unlink(missing_ok=True)
     starting = write_state(run, "starting")
     process = _spawn(_command(spec, run), run / LOG_FILE, starting)
@@ -96,15 +98,29 @@ def kill_run(run: Path) -> None:
     os.kill(state.worker.pid, _KILL)
 
 
-def _command(spec: TrainSpec, run: Path) -> list[str]:
-    # -P: a file in the working directory must not stand in for a module of that name
-    command = [sys.executable, "-P", "-m", "napari_ctlns", "train", str(spec.dataset.absolute())]
-    command += ["--out", str(run), "--recipe", str(run / _RECIPE_FILE), "--device", spec.device]
-    if spec.start_from is not None:
-        command += ["--from", str(spec.start_from.absolute())]
+def _command(spec: TrainSpec | LearnSpec, run: Path) -> list[str]:
+    options = _to_learn(spec) if isinstance(spec, LearnSpec) else _to_train(spec, run)
+    options += ["--out", str(run), "--device", spec.device]
     if spec.resume:
-        command += ["--resume"]
-    return command
+        options += ["--resume"]
+    # -P: a file in the working directory must not stand in for a module of that name
+    return [sys.executable, "-P", "-m", "napari_ctlns", *options]
+
+
+def _to_train(spec: TrainSpec, run: Path) -> list[str]:
+    options = ["train", str(spec.dataset.absolute()), "--recipe", str(run / _RECIPE_FILE)]
+    if spec.start_from is not None:
+        options += ["--from", str(spec.start_from.absolute())]
+    return options
+
+
+def _to_learn(spec: LearnSpec) -> list[str]:
+    options = ["learn", str(spec.dataset.absolute()), "--from", str(spec.model.absolute())]
+    options += ["--steps", str(spec.steps), "--corrected-share", str(spec.corrected_share)]
+    options += ["--most-earlier", str(spec.most_earlier)]
+    for key, value in spec.changes.items():
+        options += ["--set", f"{key}={json.dumps(value)}"]
+    return options
 
 
 def _spawn(command: list[str], log: Path, starting: RunState) -> "subprocess.Popen[bytes]":

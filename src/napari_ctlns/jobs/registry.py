@@ -14,6 +14,7 @@ from napari_ctlns.specs import (
     EstimateSpec,
     EvaluateSpec,
     ImportSpec,
+    LearnSpec,
     PatchesSpec,
     PredictSpec,
     PrepareSpec,
@@ -41,6 +42,7 @@ class JobKind:
 JOBS: Mapping[str, JobKind] = {
     "prepare": JobKind("napari_ctlns.dataset", "prepare", PrepareSpec),
     "train": JobKind("napari_ctlns.learning", "train", TrainSpec),
+    "learn": JobKind("napari_ctlns.teaching", "learn", LearnSpec),
     "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
     "click": JobKind("napari_ctlns.inference.clicked", "click", ClickSpec),
     "import-model": JobKind("napari_ctlns.inference.importing", "import_model", ImportSpec),

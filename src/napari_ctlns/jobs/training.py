@@ -1,4 +1,4 @@
-"""Training in a run folder, watched by anyone: what `ctlns train` does."""
+"""Training in a run folder, watched by anyone: what `ctlns train` and `ctlns learn` do."""
 
 import contextlib
 import os
@@ -23,14 +23,14 @@ from napari_ctlns.jobs.run_folder import (
     read_state,
     write_state,
 )
-from napari_ctlns.specs import TrainSpec
+from napari_ctlns.specs import LearnSpec, TrainSpec
 from napari_ctlns.torchrun import rank_and_size
 
 _BAD_INPUT = 2
 _STATE_AFTER: dict[Verb, State] = {"go": "running", "pause": "paused", "stop": "stopping"}
 
 
-def run_training(spec: TrainSpec, kind: JobKind = JOBS["train"]) -> Finished:
+def run_training(spec: TrainSpec | LearnSpec, kind: JobKind = JOBS["train"]) -> Finished:
     """Train in this process, telling the terminal and the run folder of it.
 
     Of several processes that ``torchrun`` started the first one does so; the others only work.
@@ -68,7 +68,7 @@ def run_training(spec: TrainSpec, kind: JobKind = JOBS["train"]) -> Finished:
         raise
 
 
-def _help(spec: TrainSpec, kind: JobKind) -> Finished:
+def _help(spec: TrainSpec | LearnSpec, kind: JobKind) -> Finished:
     """Work with the first process; it hears of Ctrl-C, and tells what goes wrong."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -81,7 +81,7 @@ def _help(spec: TrainSpec, kind: JobKind) -> Finished:
     return last
 
 
-def _train(spec: TrainSpec, kind: JobKind) -> Finished:
+def _train(spec: TrainSpec | LearnSpec, kind: JobKind) -> Finished:
     run = spec.out
     if (run / EVENTS_FILE).exists() and not spec.resume:
         message = f"{run} holds a run already; go on with it by --resume, or choose another folder"

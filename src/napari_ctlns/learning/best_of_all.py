@@ -3,30 +3,17 @@
 import contextlib
 import hashlib
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from torch import nn
 
+from napari_ctlns.atomic import alone
 from napari_ctlns.errors import ModelError
 from napari_ctlns.inference.model import ModelCard, read_card, save_model
 from napari_ctlns.learning.scores import BestBy, goodness
 from napari_ctlns.recipe import Recipe
 
 FOLDER = "best-of-all"
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(number: int) -> None:
-        msvcrt.locking(number, msvcrt.LK_LOCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(number: int) -> None:
-        fcntl.flock(number, fcntl.LOCK_EX)
 
 
 def place_of_best(run: Path, recipe: Recipe, fingerprint: str) -> Path:
@@ -70,19 +57,10 @@ def keep_if_best(place: Path, network: nn.Module, card: ModelCard, by: BestBy) -
     OutputError, OSError
         If it cannot be written.
     """
-    with _alone(place):
+    with alone(place):
         # what is no model any more may be replaced
         with contextlib.suppress(ModelError, KeyError):
             if goodness(read_card(place).metrics, by) >= goodness(card.metrics, by):
                 return False
         save_model(place, network, card)
         return True
-
-
-@contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Be the only process that writes there; the system ends a dead process's turn."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.with_name(f".{place.name}.lock").open("a") as file:
-        _lock(file.fileno())
-        yield

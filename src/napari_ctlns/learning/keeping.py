@@ -67,7 +67,8 @@ class Keeper:
             yield Saved(path=model, kind="model")
         place = place_of_best(self.spec.out, recipe, self.data.judged_on)
         try:
-            better = keep_if_best(place, network, card, by)
+            # a later epoch of one run says nothing against another run
+            better = keep_if_best(place, network, card, "val_dice" if by == "last" else by)
         except (OutputError, OSError) as error:  # beside the run: no reason to end it
             yield Log(message=f"the best of all runs was not renewed: {error}", level="warning")
         else:

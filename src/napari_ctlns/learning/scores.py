@@ -7,7 +7,7 @@ from typing import Literal
 from napari_ctlns.learning.run_folder import Row
 from napari_ctlns.recipe import Optimisation
 
-BestBy = Literal["val_dice", "val_loss"]
+BestBy = Literal["val_dice", "val_loss", "last"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,15 @@ def best_row(history: Sequence[Row], by: BestBy = "val_dice") -> Row:
     by
         "val_dice": the highest Dice; of equals, that with the lowest loss. "val_loss": the
         lowest loss; of equals, that with the highest Dice. Of equals in both, the first.
+        "last": the last one.
     """
     return max(history, key=lambda row: goodness(row, by))
 
 
 def goodness(row: Row, by: BestBy) -> tuple[float, float]:
     """Return what is larger for a better row."""
+    if by == "last":
+        return (row["epoch"], 0.0)
     dice, loss = row["val_dice"], row["val_loss"]
     return (dice, -loss) if by == "val_dice" else (-loss, dice)
 

@@ -33,6 +33,7 @@ from napari_ctlns.plugin.learned_clicking import method_in_words
 from napari_ctlns.plugin.row_following import row_follower_of
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.steps import Step, StepWatch, Way
+from napari_ctlns.plugin.words import capitalised
 from napari_ctlns.plugin.work import ThreadWork, Work, one_step
 from napari_ctlns.volume import Volume
 
@@ -194,7 +195,7 @@ class Clicking(QObject):
     def _say(self, words: str, trouble: bool = False) -> None:
         if trouble:
             self._awaited = None
-        self._session.viewer.status = words  # for who works with the panel closed
+        self._session.viewer.status = capitalised(words)  # for who works with the panel closed
         self.said.emit(words, trouble)
 
     # -- from a wish to clicks ------------------------------------------------------------

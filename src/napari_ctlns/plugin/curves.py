@@ -130,7 +130,7 @@ def place_in_words(progress: Progress, curves: RunCurves, epochs: int | None) ->
     epochs
         All that it is to do; None where its recipe cannot be read: then only steps are said.
     """
-    if not epochs or not progress.total:
+    if not epochs or not progress.total or progress.unit != "step":
         return plain_place(progress)
     if curves.epochs >= epochs:
         return f"epoch {epochs} of {epochs}, {progress.unit} {progress.done:g}"

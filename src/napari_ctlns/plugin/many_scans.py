@@ -22,6 +22,7 @@ from napari_ctlns.plugin.scan_queue import (
 )
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.settings import read_settings
+from napari_ctlns.plugin.training_set import TrainingSet
 from napari_ctlns.plugin.views.queue_view import QueueView
 from napari_ctlns.plugin.work import Work, under_way
 
@@ -66,12 +67,15 @@ class ManyScans(QObject):
         self._watch = QueueWatch(self)
         self._watch.came.connect(view.show_rows)
         self._watch.failed.connect(partial(view.bar.say, trouble=True))
+        self._set = session.part(TrainingSet)
+        self._set.changed.connect(self._show_corrected)
         view.changed.connect(self._follow_folders)
         view.opened.connect(self._open)
         view.bar.start_clicked.connect(self._start)
         view.bar.ended.connect(self._ended)
         view.lacks.say(self._lacks)
         view.let_choose(not self._lacks)
+        self._show_corrected()
         self._take_up()
 
     def settle(self) -> None:
@@ -97,6 +101,9 @@ class ManyScans(QObject):
         self._view.bar.say("")
         self._watch.watch(self._out(), live=False)
         self.settle()
+
+    def _show_corrected(self) -> None:
+        self._view.show_corrected(self._set.known)
 
     def _start(self) -> None:
         scans, out, choice = self._view.scans.path, self._out(), self._choice()

@@ -90,7 +90,11 @@ def why_not_resume(run: Path, end: Finished | Failed | None, asked: Optimisation
         return "The run has not ended"
     if not has_checkpoint(run):
         return "The run has no checkpoint to go on from"
-    if isinstance(end, Failed) or end.stopped or more_to_do(run, end, asked):
+    if isinstance(end, Failed) or end.stopped:
+        return ""
+    if "old_model" in end.result:
+        return "This round of learning is finished; begin another one"
+    if more_to_do(run, end, asked):
         return ""
     if waited := no_better_for(end):
         return f"It was no better for {counted(waited, 'epoch')}; set a longer early stopping"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ctlns.plugin.predicting import Choice, file_name
+from napari_ctlns.plugin.teaching import TaughtScans
 from napari_ctlns.plugin.words import counted, duration
 from napari_ctlns.specs import CohortSpec, PredictMany
 
@@ -101,18 +102,48 @@ def mask_of(row: "Row", out: Path) -> Path | None:
     return mask if mask is not None and mask.is_file() else None
 
 
+# -- what to correct next ---------------------------------------------------------
+
+
+def is_corrected(row: "Row", known: TaughtScans) -> bool:
+    """Whether a scan is among the corrected ones of a training set."""
+    if row.series:
+        return row.series in known.corrected
+    return Path(row.scan) in known.paths
+
+
+def most_uncertain_first(rows: "Iterable[Row]") -> "tuple[Row, ...]":
+    """Return rows by how unsure the model was; those of which that is not known come last."""
+    return tuple(sorted(rows, key=lambda row: -_uncertainty(row)))
+
+
+def next_to_correct(rows: "Iterable[Row]", known: TaughtScans) -> "Row | None":
+    """Return the scan whose correction teaches most: the most uncertain uncorrected one."""
+    there = (row for row in rows if row.status == "done" and not is_corrected(row, known))
+    return next(iter(most_uncertain_first(there)), None)
+
+
+def _uncertainty(row: "Row") -> float:
+    return float(row.uncertainty) if row.uncertainty else -1.0
+
+
 # -- words ------------------------------------------------------------------------
 
 
-def status_in_words(row: "Row") -> str:
+def status_in_words(row: "Row", corrected: bool = False) -> str:
     """Say what became of a scan; of a failed one also why."""
-    words = _STATUS[row.status]
+    words = "corrected" if corrected and row.status == "done" else _STATUS[row.status]
     return f"{words}: {row.error}" if row.error else words
 
 
 def seconds_in_words(row: "Row") -> str:
     """Say how long the work on a scan took; nothing while there was none."""
     return duration(float(row.seconds)) if row.seconds else ""
+
+
+def uncertainty_in_words(row: "Row") -> str:
+    """Say how unsure the model was of a scan, 0 to 1; nothing where that is not known."""
+    return f"{float(row.uncertainty):.2f}" if row.uncertainty else ""
 
 
 def queue_in_words(rows: "Iterable[Row]") -> str:

@@ -21,7 +21,7 @@ from napari_ctlns.events import Control, Event, Finished, Progress, Started
 from napari_ctlns.plugin.runs import runs_folder
 from napari_ctlns.plugin.words import counted
 from napari_ctlns.recipe import Recipe
-from napari_ctlns.specs import Device, PrepareSpec, TrainSpec
+from napari_ctlns.specs import Device, LearnSpec, PrepareSpec, TrainSpec
 from napari_ctlns.volume import Volume
 
 # -- data -------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class Copies:
 class Plan:
     """All that a click on Start begins, in order; what is None needs not be done."""
 
-    train: TrainSpec
+    train: TrainSpec | LearnSpec
     prepare: PrepareSpec | None = None
     copies: Copies | None = None
 
@@ -134,7 +134,7 @@ def plan_training(
         raise DatasetError(why_not)
     if run is not None and (why_not := run_why_not(run)):
         raise RunError(why_not)
-    out = run or unused_path(runs_folder(working_folder) / f"{recipe.name}-{_stamp()}")
+    out = run or unused_path(runs_folder(working_folder) / f"{recipe.name}-{stamp()}")
     prepare: PrepareSpec | None = None
     copies: Copies | None = None
     if isinstance(data, PreparedData):
@@ -170,11 +170,11 @@ def _preparation(
 ) -> tuple[PrepareSpec, Copies | None]:
     if isinstance(data, FolderData):
         scans, annotations = (_given(p).absolute() for p in (data.scans, data.annotations))
-        told_apart = f"{scans}\n{annotations}\n{_arrays_in_words(recipe)}"
+        told_apart = f"{scans}\n{annotations}\n{arrays_in_words(recipe)}"
         digits = hashlib.sha256(told_apart.encode()).hexdigest()[:8]
         out = datasets / f"{scans.name}-{digits}"
         return PrepareSpec(source=scans, out=out, recipe=recipe, annotations=annotations), None
-    out = unused_path(datasets / f"open-layers-{_stamp()}")
+    out = unused_path(datasets / f"open-layers-{stamp()}")
     copies = Copies(data.pairs, out.with_name(f"{out.name}-files"))
     spec = PrepareSpec(
         source=copies.folder / "scans",
@@ -186,7 +186,7 @@ def _preparation(
     return spec, copies
 
 
-def _arrays_in_words(recipe: Recipe) -> str:
+def arrays_in_words(recipe: Recipe) -> str:
     """Say all of a recipe that decides which arrays a scan is prepared into."""
     said = recipe.preparation
     clip = said.clip_hu if said.normalisation == "standardise" else None
@@ -199,7 +199,8 @@ def _given(path: Path | None) -> Path:
     return path
 
 
-def _stamp() -> str:
+def stamp() -> str:
+    """Return the time, for names of folders."""
     return datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 

@@ -65,6 +65,8 @@ class Patches(Section):
     """A table of earlier false positives (``false_positives.csv`` of `ctlns evaluate`)."""
     hard_fraction: Fraction = 0.5
     """Share of the patches without a nodule that are drawn around those false positives."""
+    corrected_fraction: Fraction = 0.0
+    """Share of the patches drawn from scans that a person corrected; 0: each scan counts alike."""
     per_scan: PositiveInt = 16
     """Patches an epoch takes from each scan, on average."""
     corrections: Count = 0
@@ -72,6 +74,12 @@ class Patches(Section):
     most; in validation there is the first one alone."""
     validation_size: Size | None = None
     """Voxels (z, y, x) of a validation patch; left out: those of a training patch."""
+
+    @model_validator(mode="after")
+    def _one_preference(self) -> Self:
+        if self.corrected_fraction and self.hard_negatives:
+            raise ValueError("corrected_fraction and hard_negatives exclude each other")
+        return self
 
 
 class Augmentation(Section):

@@ -139,8 +139,9 @@ class Optimisation(Section):
     """Passes over the training scans."""
     early_stopping_patience: Count = 0
     """Epochs without a better validation before training ends; 0: never."""
-    best_by: Literal["val_dice", "val_loss"] = "val_dice"
-    """What makes an epoch the best: the highest Dice or the lowest loss."""
+    best_by: Literal["val_dice", "val_loss", "last"] = "val_dice"
+    """What makes an epoch the best: the highest Dice or the lowest loss; "last": being the
+    last one, for trainings whose length is chosen beforehand."""
     keep_checkpoints: Literal["last", "all"] = "last"
     """Whether the checkpoint of every epoch is kept, or only the last one."""
     batch_size: PositiveInt = 4

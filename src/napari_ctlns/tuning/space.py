@@ -26,11 +26,15 @@ def search_space(recipe: Recipe) -> dict[str, BaseDistribution]:
     Raises
     ------
     RecipeError
-        If the recipe searches nothing, names a key that no trial may change, or an
-        end of a range, or a choice, that its key does not allow.
+        If the recipe searches nothing, calls the last epoch the best, names a key that no
+        trial may change, or an end of a range, or a choice, that its key does not allow.
     """
     if not recipe.search:
         raise RecipeError(f"recipe {recipe.name} has no [search] section; add one, as {_EXAMPLE}")
+    if recipe.optimisation.best_by == "last":
+        raise RecipeError(
+            'optimisation.best_by "last" says nothing of how good a trial is; take "val_dice"'
+        )
     for key, wanted in recipe.search.items():
         if key in _FIXED:
             raise RecipeError(f"search.{key}: trials could not be compared; search another key")

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import ThreadControl
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.adding import Adding
 from napari_ctlns.plugin.autosave import Autosave
 from napari_ctlns.plugin.canvas import lps_to_canvas
 from napari_ctlns.plugin.measuring import (
@@ -53,9 +54,9 @@ MASK_FILES = (
 )
 TABLE_FILES = ("CSV (*.csv)", "JSON (*.json)")
 _WIDTH = 390  # the usual columns side by side
-_NO_LAYER = "No labels layer yet: predict, make a mask from annotations, or add one to paint in."
+_NO_LAYER = "No labels layer yet: click on a nodule, predict, or add one to paint in."
 _NO_SCAN = "Open the scan first: HU are measured in it"
-_EMPTY = "No nodules yet: paint one, predict, or make a mask from annotations."
+_EMPTY = "No nodules yet: click on one, paint one, predict, or make a mask from annotations."
 
 
 class NodulesPanel(Panel):
@@ -77,6 +78,10 @@ class NodulesPanel(Panel):
         self.save_mask = QPushButton("Save mask…")
         self.save_table = QPushButton("Save table…")
         self.job_bar = JobBar("Measure", "Measure every nodule of the labels layer")
+        self.teach = JobBar(
+            "Add to training set", "Store the scan with this mask, for the model to learn from"
+        )
+        self._adding = Adding(self._session, self.teach, self)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
@@ -102,6 +107,7 @@ class NodulesPanel(Panel):
         self.add_body(self._body)
         self.add_foot(self.signs)
         self.add_foot(in_a_row(self.save_mask, self.save_table))
+        self.add_foot(self.teach)
         self.add_foot(self.job_bar)
 
     def _connect(self) -> None:

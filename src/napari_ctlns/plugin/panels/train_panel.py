@@ -13,6 +13,7 @@ from napari_ctlns.jobs import RunFollower
 from napari_ctlns.jobs.run_folder import is_live
 from napari_ctlns.plugin.before_training import BeforeTraining
 from napari_ctlns.plugin.curves import RunCurves, place_in_words, speed_in_words
+from napari_ctlns.plugin.learning_rounds import LearningRounds
 from napari_ctlns.plugin.run_watcher import RunWatcher
 from napari_ctlns.plugin.runs import (
     best_model_of,
@@ -27,11 +28,13 @@ from napari_ctlns.plugin.runs import (
 )
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.settings import read_settings
+from napari_ctlns.plugin.teaching import is_learning, resume_learning
 from napari_ctlns.plugin.training import Plan
 from napari_ctlns.plugin.training_start import TrainingStart, open_layers
 from napari_ctlns.plugin.views.controls import in_a_row, set_ready
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.run_bar import RunBar
+from napari_ctlns.plugin.views.teaching_view import ModelOffer, TeachingView
 from napari_ctlns.plugin.views.train_settings import TrainSettings
 from napari_ctlns.plugin.words import breakable, plain_place
 from napari_ctlns.plugin.work import under_way
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_ctlns.plugin.views.run_view import RunView
+    from napari_ctlns.specs import LearnSpec
 
 _ATTACH = "Watch a training that was started anywhere, or that ended"
 _RESUME = "Go on with this run from its last checkpoint"
@@ -80,12 +84,16 @@ class TrainPanel(Panel):
         self._before = BeforeTraining(self._session, self._settings, self)
         self._fold = self.add_fold("Data and settings", self._settings)
         self._fold.expand()
+        view, offer = TeachingView(), ModelOffer()
+        self._rounds = LearningRounds(self._session, view, offer, self._preferences, self)
+        self.add_fold("Learn from corrections", view)
         self._run = QLabel()
         self._run.setWordWrap(True)
         self.add(self._run)
         self.add(self._run_buttons())
         self._bar = RunBar("Start training", "Train in a run of its own, which outlives napari")
         self.add_foot(self._bar)
+        self.add_foot(offer)
 
     def _run_buttons(self) -> QWidget:
         self._attach_button = QPushButton("Attach to a run…")
@@ -97,6 +105,9 @@ class TrainPanel(Panel):
         session = self._session
         self._settings.changed.connect(self._settle)
         self._before.trouble.connect(self._say_trouble)
+        self._rounds.wanted.connect(self._begin_round)
+        self._rounds.answered.connect(self._bar.say)
+        self._rounds.trouble.connect(self._say_trouble)
         self._bar.start_clicked.connect(self._start)
         self._bar.ended.connect(self._on_end)
         self._attach_button.clicked.connect(self._choose_run)
@@ -116,6 +127,7 @@ class TrainPanel(Panel):
         """Let every button be clicked that can be, and say of the others why not."""
         self._bar.set_ready(self._settings.why_not())
         self._before.settle(idle=self._fold.isExpanded() and not self._bar.working)
+        self._rounds.settle(busy=self._bar.working)
         starting = self._bar.working and self._watcher is None
         set_ready(self._attach_button, _WAIT if starting else "", _ATTACH)
         set_ready(self._resume, self._why_not_resume(), _RESUME)
@@ -142,11 +154,17 @@ class TrainPanel(Panel):
             return
         try:
             run = self._watcher.run
+            if is_learning(run):
+                self._begin(Plan(resume_learning(run, self._settings.device)))
+                return
             changes = more_to_do(run, self._end, self._settings.optimisation)
             spec = resume_spec(run, self._settings.device, changes)
         except CtlnsError as error:
             self._say_trouble(str(error))
             return
+        self._begin(Plan(spec))
+
+    def _begin_round(self, spec: "LearnSpec") -> None:
         self._begin(Plan(spec))
 
     def _begin(self, plan: Plan) -> None:
@@ -230,6 +248,7 @@ class TrainPanel(Panel):
 
     def _drop_watcher(self) -> None:
         self._bar.unfollow()
+        self._rounds.forget()
         self._end = None
         if self._watcher is not None:
             self._watcher.leave()
@@ -292,8 +311,11 @@ class TrainPanel(Panel):
             killed=watcher.killed,
             checkpoint=has_checkpoint(watcher.run),
         )
+        learning = is_learning(watcher.run)
+        if learning:
+            words = self._rounds.end(watcher.run, event) or words
         self._bar.say(words, trouble=isinstance(event, Failed) and not watcher.killed)
         model = best_model_of(watcher.run)
         # a run that ended long ago does not change what a person chose since
-        if model is not None and (self._was_live or self._session.model is None):
+        if model is not None and not learning and (self._was_live or self._session.model is None):
             self._session.choose_model(model)

@@ -14,21 +14,29 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ctlns.plugin.scan_queue import same_scans, seconds_in_words, status_in_words
+from napari_ctlns.plugin.scan_queue import (
+    is_corrected,
+    same_scans,
+    seconds_in_words,
+    status_in_words,
+    uncertainty_in_words,
+)
+from napari_ctlns.plugin.teaching import TaughtScans
 from napari_ctlns.plugin.views.trouble import TROUBLE_COLOUR
 
 if TYPE_CHECKING:
     from napari_ctlns.cohort.manifest import Row
 
-SCAN, TIME, STATUS = range(3)
-_TITLES = ("Scan", "Time", "Status")
+SCAN, TIME, UNSURE, STATUS = range(4)
+_TITLES = ("Scan", "Time", "Unsure", "Status")
 _MEANINGS = (
     "What its results are named after",
     "How long the work on it took",
+    "How unsure the model was of what it found, 0 to 1: correct the most uncertain scan first",
     "What became of it; of a failed one also why",
 )
-_SHARES = (0.55, 0.15)
-"""Of the width, for scan and time; the status has the rest."""
+_SHARES = (0.41, 0.15, 0.18)
+"""Of the width, for scan, time and uncertainty; the status has the rest."""
 
 
 class QueueModel(QAbstractTableModel):
@@ -37,6 +45,13 @@ class QueueModel(QAbstractTableModel):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.rows: Sequence[Row] = ()
+        self._known = TaughtScans()
+
+    def show_corrected(self, known: TaughtScans) -> None:
+        """Show which scans are corrected."""
+        self._known = known
+        if self.rows:
+            self.dataChanged.emit(self.index(0, STATUS), self.index(len(self.rows) - 1, STATUS))
 
     def show(self, rows: "Sequence[Row]") -> None:
         """Show other rows, or the same scans as they are now."""
@@ -63,7 +78,12 @@ class QueueModel(QAbstractTableModel):
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell shows."""
         row, column = self.rows[index.row()], index.column()
-        words = (row.scan_id, seconds_in_words(row), status_in_words(row))
+        words = (
+            row.scan_id,
+            seconds_in_words(row),
+            uncertainty_in_words(row),
+            status_in_words(row, is_corrected(row, self._known)),
+        )
         if role == Qt.ItemDataRole.DisplayRole:
             return words[column]
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -140,9 +160,22 @@ class QueueTable(QTableView):
         self._model.modelReset.connect(self.reached)
 
     def show_rows(self, rows: "Sequence[Row]") -> None:
-        """Show other rows, or the same scans as they are now."""
+        """Show other rows, or the same scans as they are now, and stay at the current one."""
+        current = self.current
         self._model.show(rows)
+        if current is not None and self.current is None:
+            self.reach(current)
         self.reached.emit()
+
+    def show_corrected(self, known: TaughtScans) -> None:
+        """Show which scans are corrected."""
+        self._model.show_corrected(known)
+
+    def reach(self, row: "Row") -> None:
+        """Make a scan's row the current one, if it is shown."""
+        files = [other.file for other in self._model.rows]
+        if row.file in files:
+            self.setCurrentIndex(self._model.index(files.index(row.file), SCAN))
 
     @property
     def rows(self) -> "Sequence[Row]":
