@@ -100,18 +100,20 @@ def cheapest(star: Star, cost: Floats, slope: float, rounds: int) -> npt.NDArray
     rounds
         How often each direction tells its neighbours what it would like.
     """
-    ramp = (slope * np.arange(cost.shape[1])).astype(np.float32)
-    messages: Floats = np.zeros((len(star.senders), cost.shape[1]), np.float32)
+    step, count = np.float32(slope), cost.shape[1]
+    messages: Floats = np.zeros((len(star.senders), count), np.float32)
     for _ in range(rounds):
         belief = cost + np.add.reduceat(messages, star.first, axis=0)
-        told = belief[star.senders] - messages[star.reverse]
+        # distances first, so that each of the two sweeps goes through whole rows
+        told = np.ascontiguousarray((belief[star.senders] - messages[star.reverse]).T)
         # the lower envelope of cones: from below, then from above
-        rising = np.minimum.accumulate(told - ramp, axis=1) + ramp
-        falling = np.minimum.accumulate((told + ramp)[:, ::-1], axis=1)[:, ::-1] - ramp
-        news = np.minimum(rising, falling)
-        news -= news.min(axis=1, keepdims=True)
+        for k in range(1, count):
+            np.minimum(told[k], told[k - 1] + step, out=told[k])
+        for k in range(count - 2, -1, -1):
+            np.minimum(told[k], told[k + 1] + step, out=told[k])
+        told -= told.min(axis=0)
         messages *= np.float32(DAMPING)
-        messages += np.float32(1 - DAMPING) * news
+        messages += np.float32(1 - DAMPING) * told.T
     belief = cost + np.add.reduceat(messages, star.first, axis=0)
     return np.asarray(belief.argmin(axis=1))
 
