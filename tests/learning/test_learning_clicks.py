@@ -19,6 +19,7 @@ from napari_ctlns.dataset.revisions import ReadersMask, add_scan
 from napari_ctlns.errors import ModelError, RecipeError
 from napari_ctlns.evaluation.evaluate import evaluate
 from napari_ctlns.events import Finished, Uncontrolled
+from napari_ctlns.findings import Origin
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.learning import train
 from napari_ctlns.learning.loader import plain_batch, training_batch
@@ -32,7 +33,7 @@ SHAPE = (16, 24, 24)
 PLACES = ((8, 8, 6), (8, 8, 16))  # the same ball twice: only a click tells which is meant
 
 
-def add_twins(folder: Path, name: str, seed: int) -> PreparedScan:
+def add_twins(folder: Path, name: str, seed: int, origin: Origin = "annotation") -> PreparedScan:
     hu = np.random.default_rng(seed).normal(-850, 20, SHAPE)
     mask = np.zeros(SHAPE, np.uint8)
     for label, place in enumerate(PLACES, 1):
@@ -41,7 +42,7 @@ def add_twins(folder: Path, name: str, seed: int) -> PreparedScan:
         hu[inside], mask[inside] = 40, label
     note = SourceNote(path=Path("none"))
     card = ScanCard(scan_id=name, patient_id=name, source=note, geometry=Geometry(SHAPE))
-    return add_scan(folder / name, card, hu.astype(np.int16), [ReadersMask(mask)])
+    return add_scan(folder / name, card, hu.astype(np.int16), [ReadersMask(mask, origin=origin)])
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,21 @@ def test_the_target_is_the_nodule_that_is_clicked_on_alone(
 def test_each_nodule_comes_as_often_and_under_its_own_label(sampler: PatchSampler) -> None:
     labels = [sampler.draw(0, n).label for n in range(sampler.epoch_length)]
     assert labels.count(1) == labels.count(2) == sampler.epoch_length // 2
+
+
+def test_corrected_scans_come_by_share_with_labels_of_their_own(
+    twins: tuple[Path, list[PreparedScan]], clicking: Recipe, tmp_path: Path
+) -> None:
+    recipe = clicking.with_changes({"patches.corrected_fraction": 0.5})
+    corrected = add_twins(tmp_path, "c", 9, "hand")
+    sampler = training_sampler([*twins[1][:2], corrected], recipe)
+    samples = [sampler.draw(0, n) for n in range(16)]
+    assert sorted({(s.scan == 2, s.label) for s in samples}) == [
+        (False, 1),
+        (False, 2),
+        (True, 1),
+        (True, 2),
+    ]
 
 
 def test_patches_are_clicked_on_alike_in_any_order_and_in_parts(

@@ -310,6 +310,7 @@ class MixedSampler(PatchSampler):
                     self.shuffle,
                     self.structure,
                     self.middle_only,
+                    self.one_nodule,
                 ),
             )
         return parts

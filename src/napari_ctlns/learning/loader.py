@@ -149,7 +149,7 @@ def training_batch(
     z, y, x = (max(sides) for sides in zip(*margins, strict=True))
     batch = _batch(sampler, recipe, samples, changes, (z, y, x))
     counted = [(epoch, index) for index in indices]
-    return _with_clicks(batch, sampler, recipe, counted, recipe.patches.corrections)
+    return _with_clicks(batch, sampler, recipe, counted, recipe.patches.correcting_clicks)
 
 
 def plain_batch(sampler: PatchSampler, recipe: Recipe, samples: Sequence[Sample]) -> Batch:

@@ -69,7 +69,7 @@ class Patches(Section):
     """Share of the patches drawn from scans that a person corrected; 0: each scan counts alike."""
     per_scan: PositiveInt = 16
     """Patches an epoch takes from each scan, on average."""
-    corrections: Count = 0
+    correcting_clicks: Count = 0
     """For networks that take clicks: clicks after the first one that correct an answer, at
     most; in validation there is the first one alone."""
     validation_size: Size | None = None
