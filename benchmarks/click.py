@@ -3,6 +3,7 @@
     python benchmarks/click.py [--nodules 200] [--seed 0]     phantoms whose truth is known
     python benchmarks/click.py --lidc DICOM XML [--clicks 50] readers of LIDC-IDRI, and peers
     python benchmarks/click.py --lidc DICOM XML --moved       each constant 20 % either way
+    python benchmarks/click.py ... --model MODEL              a model of the recipe click instead
     python benchmarks/click.py --time                         a scan of 512 x 512 x 300 voxels
 
 Clicks lie in the inner half of a nodule: by turns at random where it is at least half as deep
@@ -19,6 +20,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,16 @@ from skimage.segmentation import random_walker
 from napari_ctlns.errors import ClickError
 from napari_ctlns.formats import read_scan
 from napari_ctlns.formats.lidc import lidc_consensus, read_lidc, reader_mask
+from napari_ctlns.inference.clicked import learned_click
 from napari_ctlns.masks.click import RULES, ClickRules, Clicks, click_mask, mask_of
+from napari_ctlns.masks.islands import Part
 from napari_ctlns.metrics import dice
 from napari_ctlns.phantom import PhantomSpec, make_phantom
 from napari_ctlns.volume import Volume
 
 Bools = npt.NDArray[np.bool_]
 Place = npt.NDArray[np.int64]
+Segment = Callable[[Volume, Clicks], Part]
 PEER_MM = 30.0
 
 
@@ -50,15 +55,17 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=50)
     parser.add_argument("--moved", action="store_true")
     parser.add_argument("--time", action="store_true")
+    parser.add_argument("--model", type=Path)
     given = parser.parse_args()
+    segment = click_mask if given.model is None else partial(learned_click, model=given.model)
     if given.lidc and given.moved:
         moved(*given.lidc, given.clicks, given.seed)
     elif given.lidc:
-        readers(*given.lidc, given.clicks, given.seed)
+        readers(*given.lidc, given.clicks, given.seed, segment)
     elif given.time:
         timed(given.seed)
     else:
-        phantoms(given.nodules, given.seed)
+        phantoms(given.nodules, given.seed, segment)
 
 
 # -- phantoms --------------------------------------------------------------------------
@@ -74,9 +81,9 @@ class Row:
     volumes: float
 
 
-def phantoms(nodules: int, seed: int) -> None:
+def phantoms(nodules: int, seed: int, segment: Segment) -> None:
     """Print how clicks on phantoms agree with the truth."""
-    rows = list(itertools.islice(_rows(seed), nodules))
+    rows = list(itertools.islice(_rows(seed, segment), nodules))
     print(f"{'':24s}{'n':>5s}{'mean Dice':>11s}{'below 0.5':>11s}{'volume off':>12s}{'leaks':>8s}")
     _print("all", rows)
     for number in range(3):
@@ -96,14 +103,14 @@ def _print(name: str, rows: Sequence[Row]) -> None:
     print(f"{name:24s}{len(rows):5d}{mean:11.3f}{bad:10.1%} {off:11.1%} {leaks:7.1%}")
 
 
-def _rows(seed: int) -> Iterator[Row]:
+def _rows(seed: int, segment: Segment) -> Iterator[Row]:
     rng = np.random.default_rng(seed)
     for number in itertools.count():
         phantom = make_phantom(_spec(seed * 1000 + number, rng))
         for turn, nodule in enumerate(phantom.nodules):
             truth = phantom.mask.array == nodule.label
             place = inner_click(truth, phantom.volume, rng, turn % 2)
-            found = clicked(phantom.volume, place, RULES)
+            found = clicked(phantom.volume, place, segment)
             volume = np.count_nonzero(found) * phantom.volume.geometry.voxel_volume
             yield Row(
                 (nodule.density, nodule.shape, nodule.attachment),
@@ -144,11 +151,11 @@ def inner_click(truth: Bools, scan: Volume, rng: np.random.Generator, how: int) 
     return np.asarray(places[rng.integers(len(places))] + corner)
 
 
-def clicked(scan: Volume, place: Place, rules: ClickRules) -> Bools:
+def clicked(scan: Volume, place: Place, segment: Segment) -> Bools:
     """Return what a click gives; nothing if it is refused."""
     x, y, z = (float(c) for c in scan.geometry.index_to_world(place))
     try:
-        return np.asarray(mask_of(click_mask(scan, Clicks(((x, y, z),)), rules), scan).array > 0)
+        return np.asarray(mask_of(segment(scan, Clicks(((x, y, z),))), scan).array > 0)
     except ClickError:
         return np.zeros(scan.array.shape, bool)
 
@@ -163,7 +170,7 @@ def _case(dicom: Path, xml: Path) -> tuple[Volume, Bools, list[Bools]]:
     return scan, truth, drawn
 
 
-def readers(dicom: Path, xml: Path, clicks: int, seed: int) -> None:
+def readers(dicom: Path, xml: Path, clicks: int, seed: int, segment: Segment) -> None:
     """Print how clicks, readers and peers agree with the readers' consensus."""
     scan, truth, drawn = _case(dicom, xml)
     rng = np.random.default_rng(seed)
@@ -173,7 +180,7 @@ def readers(dicom: Path, xml: Path, clicks: int, seed: int) -> None:
         others = sum(d.astype(int) for n, d in enumerate(drawn) if n != number)
         agreed = others >= 0.5 * (len(drawn) - 1)
         print(f"reader {number + 1}, to that of the others{'':27s}{dice(own, agreed):9.3f}")
-    ours = _dices(lambda place: clicked(scan, place, RULES), places, truth, "napari-ctlns")
+    ours = _dices(lambda place: clicked(scan, place, segment), places, truth, "napari-ctlns")
     theirs = [_best(name, kinds, scan, places, truth) for name, kinds in _peers().items()]
     print(f"ratio: {min(theirs) / ours:.2f}")
 
@@ -298,7 +305,8 @@ def moved(dicom: Path, xml: Path, clicks: int, seed: int) -> None:
     places = [inner_click(truth, scan, rng, n % 2) for n in range(clicks)]
     lows = {}
     for name, rules in _moved_rules():
-        lows[name] = np.percentile([dice(clicked(scan, p, rules), truth) for p in places], 5)
+        how = partial(click_mask, rules=rules)
+        lows[name] = np.percentile([dice(clicked(scan, p, how), truth) for p in places], 5)
     for name, low in sorted(lows.items(), key=lambda item: item[1])[:8]:
         print(f"{name:40s}{low:8.3f}")
 

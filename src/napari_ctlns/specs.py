@@ -223,6 +223,31 @@ class PredictSpec(PredictOptions):
         return self
 
 
+Place = tuple[float, float, float]
+
+
+class ClickSpec(_Spec):
+    """Find the nodule that was clicked on with a model that takes clicks.
+
+    Attributes
+    ----------
+    inside, outside
+        Where a person pointed, LPS mm (x, y, z): in the nodule, and beside it.
+    diameter_mm, tightness
+        As `masks.click.Clicks` has them.
+    mask
+        Where the nodule goes, on the scan's own grid; its format by extension.
+    """
+
+    scan: Path
+    model: Path
+    inside: Annotated[tuple[Place, ...], Field(min_length=1)]
+    mask: Path
+    outside: tuple[Place, ...] = ()
+    diameter_mm: float | None = None
+    tightness: float = 0.0
+
+
 class ImportSpec(_Spec):
     """Make a model folder of a model that was trained elsewhere.
 

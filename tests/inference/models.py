@@ -64,3 +64,29 @@ def slice_model(folder, slices=1, preparation=None, structure="nodule", sides=(1
         network.network.head.bias[:] = -10
     save_model(folder, network.eval(), ModelCard(recipe=recipe))
     return folder
+
+
+def clicking_model(folder, spacing=1.0, size=(32, 32, 32)):
+    """Write a model that takes clicks and marks what is dense, less so at one outside.
+
+    Its probability is above 0.5 from -300 HU, at a click inside from -650, at one outside never.
+    """
+    recipe = Recipe(
+        name="tiny-click",
+        preparation=Preparation(spacing_mm=spacing),
+        patches=Patches(size=size, nodule_fraction=1),
+        network=Network(channels=(4, 8), clicks=True),
+    )
+    torch.manual_seed(0)
+    network = build_network(recipe)
+    with torch.no_grad():
+        first, last = network.down[0], network.up[0]
+        for layer in (first[0], first[3], last[0], last[3]):
+            for channel in range(3):
+                layer.weight[channel] = 0
+                layer.weight[channel, channel, 1, 1, 1] = 1
+        network.head.weight[:] = 0
+        network.head.weight[0, :3, 0, 0, 0] = torch.tensor([20.0, 5.0, -40.0])
+        network.head.bias[:] = -10
+    save_model(folder, network.eval(), ModelCard(recipe=recipe))
+    return folder

@@ -247,5 +247,5 @@ def test_every_built_in_recipe_builds_its_network(name):
     recipe = load_recipe(name)
     network, shape = build_network(recipe).to("meta").eval(), recipe.patches.size
     with torch.no_grad():
-        logits = network(torch.empty(2, 1, *shape, device="meta"))
+        logits = network(torch.empty(2, recipe.image_channels, *shape, device="meta"))
     assert logits.shape == (2, 1, *((1, *shape[1:]) if recipe.network.dimensions == 2 else shape))

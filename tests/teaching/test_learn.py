@@ -15,7 +15,7 @@ from napari_ctlns.cli import app
 from napari_ctlns.dataset import add_correction, open_dataset
 from napari_ctlns.dataset.folder import DatasetCard, ScanCard, SourceNote, write_card
 from napari_ctlns.dataset.revisions import ReadersMask, add_scan
-from napari_ctlns.errors import DatasetError, RunError
+from napari_ctlns.errors import DatasetError, ModelError, RunError
 from napari_ctlns.evaluation.evaluate import evaluate
 from napari_ctlns.events import Event, Finished, Log, Saved, ThreadControl, Uncontrolled
 from napari_ctlns.inference.model import ModelCard, load_network, read_card, save_model
@@ -206,6 +206,16 @@ def test_what_cannot_be_learned_from_is_refused(spec: LearnSpec) -> None:
         card = spec.dataset / name / "scan.json"
         card.write_text(card.read_text().replace('"hand"', '"annotation"'))
     with pytest.raises(DatasetError, match="no corrected scan"):
+        run(spec)
+    assert not spec.out.exists()
+
+
+def test_a_model_that_takes_clicks_is_refused_before_it_learns(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    clicks = {"network.clicks": True, "patches.nodule_fraction": 1.0}
+    spec = write_spec(tmp_path, recipe.with_changes(clicks))
+    with pytest.raises(ModelError, match="ctlns train"):
         run(spec)
     assert not spec.out.exists()
 

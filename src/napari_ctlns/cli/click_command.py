@@ -53,17 +53,27 @@ def click(
     tightness: Annotated[
         float, typer.Option(help="From -1, a loose border, to 1, a tight one.")
     ] = 0.0,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A model that takes clicks, by the recipe click; else without one."),
+    ] = None,
     table: Annotated[Path | None, typer.Option(help="The nodule table to write, too.")] = None,
     series: SERIES = None,
     strict: STRICT = False,
 ) -> None:
-    """Find the nodule that lies at a place, without a model, as a mask."""
+    """Find the nodule that lies at a place, without a model or with one, as a mask."""
     from napari_ctlns.formats import write_volume
     from napari_ctlns.masks.click import Clicks, click_mask, mask_of
     from napari_ctlns.measurement import measure, write_table
 
     volume = read_for_command(scan, series, strict)
-    part = click_mask(volume, Clicks(tuple(at), tuple(not_at or ()), diameter, tightness))
+    clicks = Clicks(tuple(at), tuple(not_at or ()), diameter, tightness)
+    if model is None:
+        part = click_mask(volume, clicks)
+    else:
+        from napari_ctlns.inference.clicked import learned_click
+
+        part = learned_click(volume, clicks, model)
     nodule = mask_of(part, volume)
     rows = None if table is None else measure(nodule, volume)
     write_volume(nodule, out)

@@ -44,6 +44,7 @@ def training_sampler(scans: Sequence[PreparedScan], recipe: Recipe) -> PatchSamp
         optimisation.shuffle,
         recipe.structure,
         middle_only=recipe.network.dimensions == 2,
+        one_nodule=recipe.network.clicks,
     )
     if patches.sampling == "slices":
         for scan in scans:
@@ -74,6 +75,7 @@ def validation_sampler(scans: Sequence[PreparedScan], recipe: Recipe) -> PatchSa
         shuffle=False,
         structure=recipe.structure,
         middle_only=recipe.network.dimensions == 2,
+        one_nodule=recipe.network.clicks,
     )
 
 
@@ -98,9 +100,10 @@ def validation_samples(sampler: PatchSampler, most: int) -> list[Sample]:
     half = np.asarray(sampler.recipe.size) // 2
     share = max(1, round(most * sampler.recipe.nodule_fraction))
     every = max(1, -(-len(sampler.nodules) // share))
+    chosen = zip(sampler.nodules[::every], sampler.targets[::every], strict=True)
     samples = [
-        Sample(scan, as_index(np.asarray(centre) - half), nodule=True)
-        for scan, centre in sampler.nodules[::every]
+        Sample(scan, as_index(np.asarray(centre) - half), nodule=True, label=label)
+        for (scan, centre), label in chosen
     ]
     others = most - share if samples else most
     return samples + [

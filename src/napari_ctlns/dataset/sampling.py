@@ -36,11 +36,18 @@ MARGIN = 0.125
 
 @dataclass(frozen=True)
 class Sample:
-    """Where a patch is cut: its scan and first voxel (z, y, x), which may lie outside."""
+    """Where a patch is cut: its scan and first voxel (z, y, x), which may lie outside.
+
+    Attributes
+    ----------
+    label
+        The one nodule that is the target; 0: all that the mask marks.
+    """
 
     scan: int
     start: Index
     nodule: bool
+    label: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,9 @@ class PatchSampler:
     middle_only
         Whether only the middle slice of a patch is judged, as by networks of two
         dimensions: then that slice is what is drawn, and all slices of the scan may be it.
+    one_nodule
+        Whether the target of a patch is its own nodule alone, as for networks that take
+        clicks: others in it are background.
     """
 
     scans: Sequence[PreparedScan]
@@ -76,6 +86,7 @@ class PatchSampler:
     shuffle: bool = True
     structure: Literal["nodule", "lung"] = "nodule"
     middle_only: bool = False
+    one_nodule: bool = False
 
     @cached_property
     def nodules(self) -> tuple[tuple[int, Index], ...]:
@@ -85,6 +96,12 @@ class PatchSampler:
             for number, scan in enumerate(self.scans)
             for nodule in scan.nodules
         )
+
+    @cached_property
+    def targets(self) -> tuple[int, ...]:
+        """For each of the nodules, the label that is the target of its patches; 0: all."""
+        labels = (nodule.label for scan in self.scans for nodule in scan.nodules)
+        return tuple(label if self.one_nodule else 0 for label in labels)
 
     @cached_property
     def hard_negatives(self) -> tuple[tuple[int, Index], ...]:
@@ -122,8 +139,10 @@ class PatchSampler:
         fraction = self.recipe.nodule_fraction if self.nodules else 0.0
         before, after = int(index * fraction), int((index + 1) * fraction)
         if after > before:
-            scan, centre = self.nodules[self._turn(before, len(self.nodules), epoch)]
-            return Sample(scan, self._with_nodule(scan, centre, random), nodule=True)
+            turn = self._turn(before, len(self.nodules), epoch)
+            scan, centre = self.nodules[turn]
+            start = self._with_nodule(scan, centre, random)
+            return Sample(scan, start, nodule=True, label=self.targets[turn])
         return self.other(epoch, index - before, random)
 
     def other(self, epoch: int, count: int, random: np.random.Generator) -> Sample:
@@ -142,7 +161,7 @@ class PatchSampler:
     def cut(
         self, sample: Sample, margin: tuple[int, int, int] = (0, 0, 0)
     ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]:
-        """Return a sample's HU and its mask (1 in nodules or lungs), both (z, y, x).
+        """Return a sample's HU and its mask (1 in its target), both (z, y, x).
 
         Only the patch is read from disk. Beyond the scan lies its mirror image, as at inference.
 
@@ -158,7 +177,8 @@ class PatchSampler:
         size = as_index(np.asarray(self.recipe.size) + 2 * np.asarray(margin))
         patch = cut_block(scan.hu(), start, size)
         labels = cut_block(scan.mask(), start, size)
-        return patch, (labels > 0).view(np.uint8)
+        inside = labels == sample.label if sample.label else labels > 0
+        return patch, inside.view(np.uint8)
 
     def whole_slice(self, scan: int, z: int) -> Index:
         """Return where a patch around a slice starts whose middle is that of the scan."""
@@ -290,6 +310,7 @@ class MixedSampler(PatchSampler):
                     self.shuffle,
                     self.structure,
                     self.middle_only,
+                    self.one_nodule,
                 ),
             )
         return parts

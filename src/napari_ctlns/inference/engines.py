@@ -44,10 +44,10 @@ class Engine(Protocol):
     batch_size: int
 
     def run(self, batch: FloatArray) -> FloatArray:
-        """Return probabilities of normalised windows (N, 1, z, y, x).
+        """Return probabilities of normalised windows (N, C, z, y, x), `Recipe.image_channels`.
 
-        They have the windows' size; those of a network of 2 dimensions (N, 1, 1, y, x)
-        are of the middle slice.
+        They have the windows' size, (N, 1, z, y, x); those of a network of 2 dimensions
+        (N, 1, 1, y, x) are of the middle slice.
 
         Raises
         ------
@@ -97,7 +97,7 @@ def prepare_engine(
     *preferred, (surest_name, surest) = _backends(device, gpus, onnx)
     for name, backend in preferred:
         try:
-            engine = _tried(backend(folder, window), window)
+            engine = _tried(backend(folder, window), (recipe.image_channels, *window))
         except ModelError:
             raise
         except Exception as error:  # noqa: BLE001 - a driver's failure can be of any type
@@ -202,24 +202,24 @@ def _hardware(device: str) -> str:
     return f" ({torch.cuda.get_device_name()})" if device == "cuda" else ""
 
 
-def _tried(engine: Engine, window: Window) -> Engine:
+def _tried(engine: Engine, image: tuple[int, ...]) -> Engine:
     """Run once: some drivers fail only then, and the first run is the slowest.
 
     A GPU is given as many windows at once as its memory takes. One alone may be too large;
     who has a scan to show can do with smaller windows, or without the GPU (`predict_array`).
     """
     asked = engine.batch_size
-    while not _runs(engine, window) and engine.batch_size > 1:
+    while not _runs(engine, image) and engine.batch_size > 1:
         engine.batch_size //= 2
     if engine.batch_size < asked:
         engine.notes = (*engine.notes, too_small(at_once(engine.batch_size)))
     return engine
 
 
-def _runs(engine: Engine, window: Window) -> bool:
+def _runs(engine: Engine, image: tuple[int, ...]) -> bool:
     """Whether the memory suffices for as many windows as the engine likes."""
     try:
-        found = engine.run(np.zeros((engine.batch_size, 1, *window), np.float32))
+        found = engine.run(np.zeros((engine.batch_size, *image), np.float32))
     except DeviceMemoryError:
         return False
     if not np.isfinite(found).all():

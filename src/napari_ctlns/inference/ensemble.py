@@ -57,8 +57,13 @@ def prepared_member(
     Raises
     ------
     ModelError
-        If it cannot be run so, see `prepare_engine`.
+        If it cannot be run so, see `prepare_engine`, or it looks at nothing unless it is
+        told where somebody clicked.
     """
+    if recipe.network.clicks:
+        raise ModelError(
+            f"{model} marks what is clicked on; use it with `ctlns click SCAN --model MODEL`"
+        )
     on_cpu = functools.cache(functools.partial(engine_for, model, window, "cpu"))
     return Member(engine_for(model, window, device), recipe, window, on_cpu)
 

@@ -34,6 +34,7 @@ class OpenVinoEngine:
     def __init__(self, model: Path, window: Index) -> None:
         self._core = import_openvino().Core()
         self._network = _converted(self._core, model)
+        self._channels = read_card(model).recipe.image_channels
         self._half = _has_bf16(self._core)
         self._compile(window)
         self.name = "OpenVINO bf16" if self._half else "OpenVINO fp32"
@@ -52,7 +53,7 @@ class OpenVinoEngine:
 
     def _compile(self, window: tuple[int, ...]) -> None:
         self._window = window
-        self._network.reshape([1, 1, *window])
+        self._network.reshape([1, self._channels, *window])
         self._compiled = self._core.compile_model(
             self._network,
             "CPU",
@@ -106,7 +107,9 @@ def _convert(model: Path) -> Any:
     with warnings.catch_warnings():  # about tracing; no branch depends on the voxels
         warnings.simplefilter("ignore")
         return openvino.convert_model(
-            network, example_input=torch.zeros(1, 1, *traced), input=[1, 1, *declared]
+            network,
+            example_input=torch.zeros(1, recipe.image_channels, *traced),
+            input=[1, recipe.image_channels, *declared],
         )
 
 

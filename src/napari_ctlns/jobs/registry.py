@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from napari_ctlns.events import Control, Event
 from napari_ctlns.specs import (
+    ClickSpec,
     CohortSpec,
     EstimateSpec,
     EvaluateSpec,
@@ -43,6 +44,7 @@ JOBS: Mapping[str, JobKind] = {
     "train": JobKind("napari_ctlns.learning", "train", TrainSpec),
     "learn": JobKind("napari_ctlns.teaching", "learn", LearnSpec),
     "predict": JobKind("napari_ctlns.inference.predict", "predict", PredictSpec),
+    "click": JobKind("napari_ctlns.inference.clicked", "click", ClickSpec),
     "import-model": JobKind("napari_ctlns.inference.importing", "import_model", ImportSpec),
     "evaluate": JobKind("napari_ctlns.evaluation.evaluate", "evaluate", EvaluateSpec),
     "patches": JobKind("napari_ctlns.learning.patch_sheet", "patches", PatchesSpec),

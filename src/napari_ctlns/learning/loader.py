@@ -9,6 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_ctlns.dataset.clicking import (
+    DENSE_HU,
+    ClickDraw,
+    click_channels,
+    simulated_clicks,
+)
 from napari_ctlns.dataset.folder import PreparedScan
 from napari_ctlns.dataset.patches import PatchSampler, Sample
 from napari_ctlns.dataset.serving import scan_scaling
@@ -22,6 +28,8 @@ AHEAD = 2
 """Batches that each worker may be ahead of the training."""
 _CHANGES = 1
 """Sets the numbers for changes apart from those that placed the patch."""
+_CLICKS = 2
+"""Likewise those for clicks."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,8 @@ class Batch:
         Voxels (z, y, x) of the patches.
     middle_only
         Whether the target is the middle slice alone, as for networks of 2 dimensions.
+    clicks
+        What decides where each is clicked on; empty: the network takes no clicks.
     """
 
     hu: Tensor
@@ -54,6 +64,7 @@ class Batch:
     samples: tuple[Sample, ...]
     size: Size
     middle_only: bool
+    clicks: tuple[ClickDraw, ...] = ()
 
     def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return network input and target (0 or 1) on a device.
@@ -65,21 +76,39 @@ class Batch:
         Returns
         -------
         Tensor, Tensor
-            float32, (n, 1, z, y, x), the target's z is 1 where it is the middle slice.
+            float32, (n, C, z, y, x) of `Recipe.image_channels` and (n, 1, z, y, x), the
+            target's z is 1 where it is the middle slice.
         """
         there = torch.device("cpu") if device.type == "mps" else device
         hu, mask = (part.to(there, non_blocking=True) for part in (self.hu, self.mask))
         moves = [change.move for change in self.changes]
         image, target = (part.to(device) for part in moved(hu, mask, moves, self.size))
+        clicked = self._clicked(image, target) if self.clicks else None
         scaling = self.scaling.to(device, non_blocking=True)
         low, high, factor, offset = scaling.T.reshape(4, -1, 1, 1, 1, 1)
         image.clamp_(low, high).mul_(factor).add_(offset)
         if self.changes:
             toned(image, [change.tone for change in self.changes])
+        if clicked is not None:
+            image = torch.cat([image, clicked], dim=1)
         if self.middle_only:
             middle = self.size[0] // 2
             target = target[:, :, middle : middle + 1]
         return image, target.float()
+
+    def _clicked(self, hu: Tensor, target: Tensor) -> Tensor:
+        """Return the channels of clicks (n, 2, z, y, x): on the targets as they were moved."""
+        size = self.size
+        channels = [
+            click_channels(size, draw.spacing, *simulated_clicks(inside, dense, draw))
+            for inside, dense, draw in zip(
+                (target[:, 0] > 0).cpu().numpy(),
+                (hu[:, 0] > DENSE_HU).cpu().numpy(),
+                self.clicks,
+                strict=True,
+            )
+        ]
+        return torch.from_numpy(np.stack(channels)).to(hu.device)
 
     def part(self, which: slice) -> "Batch":
         """Return some of the patches."""
@@ -90,6 +119,7 @@ class Batch:
             scaling=self.scaling[which],
             changes=self.changes[which],
             samples=self.samples[which],
+            clicks=self.clicks[which],
         )
 
     def in_words(self, scans: Sequence[PreparedScan]) -> str:
@@ -117,12 +147,17 @@ def training_batch(
     )
     margins = [margin(recipe.augmentation, size, spacing) for spacing in sampler.spacings]
     z, y, x = (max(sides) for sides in zip(*margins, strict=True))
-    return _batch(sampler, recipe, samples, changes, (z, y, x))
+    batch = _batch(sampler, recipe, samples, changes, (z, y, x))
+    counted = [(epoch, index) for index in indices]
+    return _with_clicks(batch, sampler, recipe, counted, recipe.patches.correcting_clicks)
 
 
 def plain_batch(sampler: PatchSampler, recipe: Recipe, samples: Sequence[Sample]) -> Batch:
-    """Return patches as they are, of the size that the sampler draws."""
-    return _batch(sampler, recipe, samples, (), (0, 0, 0))
+    """Return patches as they are, of the size that the sampler draws; clicked on once."""
+    batch = _batch(sampler, recipe, samples, (), (0, 0, 0))
+    # where a patch starts tells it apart, and a seed is never negative
+    counted = [[abs(n) for n in (sample.scan, *sample.start)] for sample in samples]
+    return _with_clicks(batch, sampler, recipe, counted, 0)
 
 
 def in_background(make: Callable[[int], Batch], numbers: range, workers: int) -> Iterator[Batch]:
@@ -178,3 +213,24 @@ def _batch(
         scaling.numpy()[place] = astuple(numbers)
     middle_only = recipe.network.dimensions == 2
     return Batch(hu, mask, scaling, changes, tuple(samples), size, middle_only)
+
+
+def _with_clicks(
+    batch: Batch,
+    sampler: PatchSampler,
+    recipe: Recipe,
+    counted: Sequence[Sequence[int]],
+    corrections: int,
+) -> Batch:
+    """Add what decides clicks, if the network takes any; ``counted`` tells samples apart."""
+    if not recipe.network.clicks:
+        return batch
+    draws = (
+        ClickDraw(
+            (sampler.seed, *numbers, _CLICKS),
+            sampler.scans[sample.scan].geometry.spacing,
+            corrections,
+        )
+        for sample, numbers in zip(batch.samples, counted, strict=True)
+    )
+    return replace(batch, clicks=tuple(draws))

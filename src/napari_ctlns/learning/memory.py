@@ -16,7 +16,7 @@ from napari_ctlns.learning.device import Arithmetic, choose_arithmetic
 from napari_ctlns.learning.free_memory import free_bytes
 from napari_ctlns.learning.starting import must_be_trainable
 from napari_ctlns.networks import build_network
-from napari_ctlns.recipe import Optimisation, Recipe, Size
+from napari_ctlns.recipe import Optimisation, Recipe
 from napari_ctlns.specs import Device, EstimateSpec
 
 _PATCHES = 2
@@ -135,10 +135,10 @@ def _activations(
 ) -> Callable[[Optimisation], int]:
     """Return what tells the bytes of a step or a validation for a batch size and its parts."""
     kind = torch.float32 if arithmetic.precision == "fp32" else torch.bfloat16
-    network = network.to("meta", kind)
-    learning = _patch_bytes(network.train(), recipe.patches.size, kind)
+    network, channels = network.to("meta", kind), recipe.image_channels
+    learning = _patch_bytes(network.train(), (channels, *recipe.patches.size), kind)
     with torch.no_grad():
-        judging = _patch_bytes(network.eval(), recipe.validation_size, kind)
+        judging = _patch_bytes(network.eval(), (channels, *recipe.validation_size), kind)
     voxels, judged_voxels = math.prod(recipe.patches.size), math.prod(recipe.validation_size)
 
     def activations(optimisation: Optimisation) -> int:
@@ -150,9 +150,9 @@ def _activations(
     return activations
 
 
-def _patch_bytes(network: nn.Module, size: Size, kind: torch.dtype) -> int:
+def _patch_bytes(network: nn.Module, shape: tuple[int, ...], kind: torch.dtype) -> int:
     """Return the most bytes that a patch needs at once on its way through and back."""
-    image = torch.empty((_PATCHES, 1, *size), dtype=kind, device="meta")
+    image = torch.empty((_PATCHES, *shape), dtype=kind, device="meta")
     for weight in network.parameters():
         # gradients of weights are counted with the weights
         weight.grad = None
@@ -161,7 +161,7 @@ def _patch_bytes(network: nn.Module, size: Size, kind: torch.dtype) -> int:
         levels = answer if isinstance(answer, list) else [answer]
         if torch.is_grad_enabled():
             _backward(network, levels)
-    return int(_WORKSPACE * living.most / _PATCHES) + _INPUT_BYTES * math.prod(size)
+    return int(_WORKSPACE * living.most / _PATCHES) + _INPUT_BYTES * math.prod(shape)
 
 
 def _backward(network: nn.Module, levels: Sequence[Tensor]) -> None:

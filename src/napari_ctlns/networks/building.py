@@ -20,10 +20,11 @@ def build_network(recipe: Recipe) -> nn.Module:
     Returns
     -------
     nn.Module
-        Maps images (N, 1, z, y, x), whose sides must be multiples of `Network.steps`, to
-        logits of the same size; in 2 dimensions z is `Recipe.in_channels`, and the logits
-        (N, 1, 1, y, x) are those of the middle slice. In training, with deep supervision,
-        the logits are a list: the finest, then each coarser level at its own resolution.
+        Maps images (N, C, z, y, x) of `Recipe.image_channels`, whose sides must be multiples
+        of `Network.steps`, to logits (N, 1, z, y, x); in 2 dimensions z is
+        `Recipe.in_channels`, and the logits (N, 1, 1, y, x) are those of the middle slice. In
+        training, with deep supervision, the logits are a list: the finest, then each coarser
+        level at its own resolution.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
-from napari_ctlns.errors import ClickError, MaskError
+from napari_ctlns.errors import ClickError, CtlnsError, MaskError
 from napari_ctlns.events import Event, Failed, Finished
 from napari_ctlns.findings import Findings
 from napari_ctlns.masks.click import Clicks, click_mask
@@ -17,6 +17,7 @@ from napari_ctlns.masks.islands import Part
 from napari_ctlns.masks.redrawing import redrawn
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.canvas import canvas_to_lps
+from napari_ctlns.plugin.click_model import click_model_of
 from napari_ctlns.plugin.click_nodules import (
     Clicked,
     ClickedNodules,
@@ -28,16 +29,16 @@ from napari_ctlns.plugin.click_nodules import (
 from napari_ctlns.plugin.click_plans import Doing, Plan, Wish, scan_for, target_on, with_wish
 from napari_ctlns.plugin.click_words import kind_of, size_in_words
 from napari_ctlns.plugin.corrections import write_correction
+from napari_ctlns.plugin.learned_clicking import method_in_words
 from napari_ctlns.plugin.row_following import row_follower_of
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.steps import Step, StepWatch, Way
 from napari_ctlns.plugin.words import capitalised
-from napari_ctlns.plugin.work import ThreadWork, one_step
+from napari_ctlns.plugin.work import ThreadWork, Work, one_step
 from napari_ctlns.volume import Volume
 
 Segmenter = Callable[[Volume, Clicks], Part]
 """What makes a mask of clicks; it raises `ClickError` where there is nothing like a nodule."""
-WITHOUT_A_MODEL = "without a model: the border is found from the HU"
 NEW_LAYER = "nodules"
 TIGHTNESS_STEP = 0.1
 _MS_BETWEEN_LOOKS = 5
@@ -48,7 +49,7 @@ class Clicking(QObject):
     """Makes nodules of clicks in the scan that is worked on; it belongs to the session.
 
     Wishes are met one after the other, each as things are when its turn comes. What the
-    mask is made by is `segmenter`.
+    mask is made by is a model where there is one that takes clicks, else `segmenter`.
 
     Attributes
     ----------
@@ -58,8 +59,10 @@ class Clicking(QObject):
         How it went (the words; whether it is trouble).
     missed
         A click was on nothing like a nodule (where on the canvas, None if it is not known).
-    segmenter, method
-        What makes masks of clicks, and what it is called.
+    segmenter
+        What makes masks of clicks without a model.
+    model
+        The model that makes them where it is there, and wanted.
     nodules
         Those that clicks made.
     tightness
@@ -74,14 +77,15 @@ class Clicking(QObject):
         super().__init__(session)
         self._session = session
         self.segmenter: Segmenter = click_mask
-        self.method = WITHOUT_A_MODEL
+        self.model = click_model_of(session)
+        self.model.changed.connect(self.changed)
         self.tightness = 0.0
         self.nodules = ClickedNodules()
         self._wishes: deque[Wish] = deque()
         self._plan: Plan | None = None
         self._ready = False
         self._awaited: str | None = None  # what is to be said beside the size, once it is known
-        self._work: ThreadWork | None = None
+        self._work: Work | None = None
         self._steps = session.part(StepWatch)
         self._steps.went.connect(self._follow)
         row_follower_of(session)
@@ -95,6 +99,11 @@ class Clicking(QObject):
     def busy(self) -> bool:
         """Whether a mask is being worked out."""
         return self._plan is not None
+
+    @property
+    def method(self) -> str:
+        """What makes masks of clicks, in words."""
+        return method_in_words(self.model.used)
 
     def current(self) -> int:
         """Return the label of the nodule that further clicks correct; 0 for none."""
@@ -140,18 +149,26 @@ class Clicking(QObject):
             names = ("napari_ctlns.measurement", "skimage.measure")
             job = one_step("Get ready", lambda: [import_module(name) for name in names])
             ThreadWork(job, parent=self)
+            self.model.look()
 
     def _begin(self) -> None:
         while self._wishes and not self.busy:
             wish = self._wishes.popleft()
             try:
                 self._plan = self._plan_for(wish)
-            except ClickError as error:
+                self._work = None if self._plan is None else self._worked_out(self._plan)
+            except CtlnsError as error:
+                self._plan = None
                 self._refuse(wish, str(error))
-        if self._plan is not None:
-            job = one_step("Click", self.segmenter, self._plan.scan, self._plan.clicks)
-            self._work = ThreadWork(job, parent=self, ms_between_looks=_MS_BETWEEN_LOOKS)
+        if self._work is not None:
             self._work.came.connect(self._hear)
+
+    def _worked_out(self, plan: Plan) -> Work:
+        """Let a mask be worked out by what is in use now."""
+        if self.model.used is not None:
+            return self.model.work(plan.scan, plan.clicks, self.model.used)
+        job = one_step("Click", self.segmenter, plan.scan, plan.clicks)
+        return ThreadWork(job, parent=self, ms_between_looks=_MS_BETWEEN_LOOKS)
 
     def _hear(self, event: Event) -> None:
         plan, work = self._plan, self._work
@@ -163,7 +180,7 @@ class Clicking(QObject):
             return
         if isinstance(event, Failed):
             self._refuse(plan.wish, event.message)
-        else:
+        elif not event.stopped:
             try:
                 self._draw(plan, event.result["value"])
             except (ClickError, MaskError) as error:

@@ -69,6 +69,9 @@ class Patches(Section):
     """Share of the patches drawn from scans that a person corrected; 0: each scan counts alike."""
     per_scan: PositiveInt = 16
     """Patches an epoch takes from each scan, on average."""
+    correcting_clicks: Count = 0
+    """For networks that take clicks: clicks after the first one that correct an answer, at
+    most; in validation there is the first one alone."""
     validation_size: Size | None = None
     """Voxels (z, y, x) of a validation patch; left out: those of a training patch."""
 

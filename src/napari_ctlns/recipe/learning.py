@@ -37,6 +37,8 @@ class Network(Section):
     """"unet": upwards by transposed convolutions, or by (bi- or tri-)linear interpolation."""
     deep_supervision: bool = False
     """"unet", "residual-unet": whether coarser levels are judged in training too."""
+    clicks: bool = False
+    """Whether it is also given where a person clicked, and marks that one nodule alone."""
     imported: ImportedNetwork | None = None
     """"imported": what network it is; the other keys but ``dimensions`` say nothing then."""
 
@@ -44,6 +46,8 @@ class Network(Section):
     def _is_one_of_both(self) -> Self:
         if (self.name == "imported") != (self.imported is not None):
             raise ValueError('name "imported" is for models that `ctlns import-model` made')
+        if self.clicks and (self.imported is not None or self.dimensions == 2):
+            raise ValueError("clicks needs dimensions 3 and a network of ours")
         return self
 
     @model_validator(mode="after")

@@ -49,8 +49,13 @@ class Recipe(Section):
 
     @property
     def in_channels(self) -> int:
-        """Channels that the network is given: slices in 2 dimensions, else one."""
-        return self.patches.size[0] if self.network.dimensions == 2 else 1
+        """Channels that the network is given: slices in 2 dimensions, else those of the image."""
+        return self.patches.size[0] if self.network.dimensions == 2 else self.image_channels
+
+    @property
+    def image_channels(self) -> int:
+        """Channels C of images (N, C, z, y, x): the CT, and clicks inside and outside."""
+        return 3 if self.network.clicks else 1
 
     @model_validator(mode="after")
     def _sizes_fit_network(self) -> Self:
@@ -84,6 +89,24 @@ class Recipe(Section):
             raise ValueError(
                 "optimisation.accumulation must divide optimisation.batch_size "
                 f"{self.optimisation.batch_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nodules_can_be_clicked(self) -> Self:
+        if not self.network.clicks:
+            return self
+        if self.structure != "nodule" or self.patches.nodule_fraction != 1:
+            raise ValueError(
+                "network.clicks needs structure nodule and patches.nodule_fraction 1: "
+                "each patch is of a nodule that is clicked on"
+            )
+        if self.preparation.slice_size is not None:
+            raise ValueError("network.clicks needs preparation.spacing_mm, not slice_size")
+        if self.preparation.normalisation == "standardise":
+            raise ValueError(
+                'network.clicks needs preparation.normalisation "range" or "divide": '
+                "the whole scan is not looked at for a click"
             )
         return self
 

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from napari_ctlns.atomic import write_text
 from napari_ctlns.dataset import Dataset, open_dataset
-from napari_ctlns.errors import DatasetError, RunError
+from napari_ctlns.errors import DatasetError, ModelError, RunError
 from napari_ctlns.events import Control, Event, Finished, Log, Saved, Started
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.learning import train
-from napari_ctlns.recipe import load_recipe
+from napari_ctlns.recipe import Recipe, load_recipe
 from napari_ctlns.specs import LearnSpec, TrainSpec
 from napari_ctlns.teaching.comparing import compared, comparison_text, held_out_cases
 from napari_ctlns.teaching.tuned import tuned
@@ -109,7 +109,7 @@ def _training(spec: LearnSpec, dataset: Dataset) -> TrainSpec:
         _must_be_the_same(spec)
         recipe = load_recipe(spec.out / "recipe.toml")
     else:
-        recipe = tuned(read_card(spec.model).recipe, spec, len(scans))
+        recipe = tuned(_comparable(spec.model), spec, len(scans))
     return TrainSpec(
         dataset=spec.dataset,
         out=spec.out,
@@ -118,6 +118,17 @@ def _training(spec: LearnSpec, dataset: Dataset) -> TrainSpec:
         resume=spec.resume,
         device=spec.device,
     )
+
+
+def _comparable(model: Path) -> Recipe:
+    """Return the recipe of a model that can look at whole scans; said before it learns."""
+    recipe = read_card(model).recipe
+    if recipe.network.clicks:
+        raise ModelError(
+            f"{model} marks what is clicked on and cannot be compared on whole scans; "
+            "train it on with `ctlns train DATASET --recipe click --from MODEL`"
+        )
+    return recipe
 
 
 def _must_be_the_same(spec: LearnSpec) -> None:

@@ -75,7 +75,7 @@ def click_mask(scan: Volume, clicks: Clicks, rules: ClickRules = RULES) -> Part:
     ClickError
         If a click lies outside the scan, or not on anything like a nodule.
     """
-    _check(scan, clicks)
+    check_clicks(scan, clicks)
     spacing = np.asarray(scan.geometry.spacing)
     places = scan.geometry.world_to_index(np.asarray(clicks.inside, float))
     start, hu = _surroundings(scan, places, spacing)
@@ -92,7 +92,7 @@ def click_mask(scan: Volume, clicks: Clicks, rules: ClickRules = RULES) -> Part:
         if not own.any():
             raise ClickError("nothing like a nodule at the click; click on its middle")
         inside |= own
-    return _part(inside, start)
+    return part_in_scan(inside, start)
 
 
 def mask_of(part: Part, scan: Volume) -> Volume:
@@ -102,7 +102,14 @@ def mask_of(part: Part, scan: Volume) -> Volume:
     return scan.mask(mask)
 
 
-def _check(scan: Volume, clicks: Clicks) -> None:
+def check_clicks(scan: Volume, clicks: Clicks) -> None:
+    """Refuse clicks that cannot be meant.
+
+    Raises
+    ------
+    ClickError
+        If there is none inside, one lies outside the scan, or another number is impossible.
+    """
     if not clicks.inside:
         raise ClickError("no click inside a nodule; give one place at least")
     for place in (*clicks.inside, *clicks.outside):
@@ -133,7 +140,7 @@ def _must_be_closed(found: Surface) -> None:
         raise ClickError("no lung around the click: chest wall or mediastinum; click on a nodule")
 
 
-def _part(inside: npt.NDArray[np.bool_], start: npt.NDArray[np.intp]) -> Part:
+def part_in_scan(inside: npt.NDArray[np.bool_], start: npt.NDArray[np.intp]) -> Part:
     """Crop to the voxels inside, and place them in the scan."""
     (box,) = ndimage.find_objects(inside.astype(np.uint8))
     z, y, x = (slice(s.start + int(a), s.stop + int(a)) for s, a in zip(box, start, strict=True))

@@ -8,6 +8,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
+    QCheckBox,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -39,6 +40,8 @@ _TIGHTNESS = (
     "How close the mask lies to the nodule: of the one worked on, and of the next ones; "
     "in the canvas, Shift+wheel"
 )
+_WITH_MODEL = "Let the model make the masks; else the border is found from the HU"
+_NO_MODEL = "No model takes clicks yet: train one with the recipe click"
 _DOING: dict[Doing, tuple[str, str]] = {
     "new": ("New nodule", "A plain click begins a new nodule"),
     "add": ("Add", "A plain click adds what it is on to the nodule worked on (Shift+click)"),
@@ -71,6 +74,7 @@ class ClickPanel(Panel):
         self.tightness = QSlider(Qt.Orientation.Horizontal)
         self.undo = QPushButton("Undo")
         self.redo = QPushButton("Redo")
+        self.with_model = QCheckBox("With the model")
         self.method = QLabel()
         self.status = QLabel()
         self.marks = _marks_on(self._session.viewer)
@@ -97,6 +101,7 @@ class ClickPanel(Panel):
         self.add_form({"Border": in_a_row(QLabel("loose"), self.tightness, QLabel("tight"))})
         self.add(in_a_row(self.undo, self.redo))
         self.add(_gestures())
+        self.add(self.with_model)
         self.add(self.method)
         self.add_foot(self.status)
 
@@ -112,6 +117,7 @@ class ClickPanel(Panel):
         for name, button in self.doing.items():
             button.clicked.connect(partial(self._choose, name))
         self.tightness.valueChanged.connect(self._tighten)
+        self.with_model.clicked.connect(clicking.model.want)
         self.undo.clicked.connect(self._undo)
         self.redo.clicked.connect(self._redo)
         self.destroyed.connect(tool.release)
@@ -138,6 +144,9 @@ class ClickPanel(Panel):
         no_layer = NO_LAYER if self._session.mask is None else ""
         set_ready(self.undo, no_layer, "Take the last step back, strokes too (Ctrl+Z)")
         set_ready(self.redo, no_layer, "Make the step again that was undone (Ctrl+Shift+Z)")
+        why_none = "" if self._clicking.model.found else _NO_MODEL
+        set_ready(self.with_model, why_none, _WITH_MODEL)
+        self.with_model.setChecked(self._clicking.model.used is not None)
         self.method.setText(f"Masks are made {self._clicking.method}.")
         self._show_words(why_not)
 
