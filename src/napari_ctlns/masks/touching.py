@@ -64,7 +64,8 @@ def _joined(
 ) -> npt.NDArray[Any]:
     """Join basins until every neck that is left is narrow and every piece large enough."""
     necks = _necks(basins, depth)
-    deepest = np.asarray(ndimage.maximum(depth, basins, np.arange(count + 1)))
+    deepest = np.zeros(count + 1)
+    np.maximum.at(deepest, basins.ravel(), depth.ravel())  # ndimage.maximum would sort them all
     voxels = np.bincount(basins.ravel(), minlength=count + 1)
     piece = np.arange(count + 1)
     while necks:
