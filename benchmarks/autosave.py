@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from napari import Viewer
-from qtpy.QtCore import QEventLoop, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 
+from event_loop import wait
 from napari_ctlns.plugin.autosave import Autosave
 from napari_ctlns.plugin.moments import MomentTaker
 from napari_ctlns.plugin.recovery_folder import read_state, states
@@ -97,13 +98,6 @@ def measure(name: str, session: Session, seconds: float) -> float:
     median, p99 = np.percentile(gaps, [50, 99])
     print(f"{name:20} {median:8.1f} {p99:8.1f} {gaps.max():8.1f}")
     return float(p99)
-
-
-def wait(seconds: float) -> None:
-    """Let the event loop run."""
-    loop = QEventLoop()
-    QTimer.singleShot(int(seconds * 1000), loop.quit)
-    loop.exec()
 
 
 if __name__ == "__main__":

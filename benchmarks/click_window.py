@@ -10,14 +10,14 @@ computation alone, and how long until its row stands in the table.
 
 import argparse
 import time
-from collections.abc import Callable
 
 import numpy as np
 from napari import Viewer
-from qtpy.QtCore import QEvent, QEventLoop, QPointF, Qt, QTimer
+from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
+from event_loop import wait, wait_until
 from napari_ctlns.errors import ClickError
 from napari_ctlns.masks.click import Clicks, click_mask
 from napari_ctlns.phantom import PhantomSpec, make_phantom
@@ -150,22 +150,6 @@ def send(
     nothing = Qt.KeyboardModifier.NoModifier
     event = QMouseEvent(kind, at, canvas.mapToGlobal(at), button, held, nothing)
     QApplication.sendEvent(canvas, event)
-
-
-def wait(seconds: float) -> None:
-    """Let the event loop run."""
-    loop = QEventLoop()
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec()
-
-
-def wait_until(done: Callable[[], bool], seconds: float) -> None:
-    """Let the event loop run until something has happened."""
-    end = time.perf_counter() + seconds
-    while not done():
-        if time.perf_counter() > end:
-            raise TimeoutError(f"waited {seconds} s in vain")
-        wait(0.02)  # more often, it would slow down what is measured
 
 
 if __name__ == "__main__":

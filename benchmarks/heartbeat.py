@@ -12,15 +12,15 @@ import argparse
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from napari import Viewer
-from qtpy.QtCore import QEventLoop, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 
+from event_loop import wait, wait_until
 from napari_ctlns.dataset.folder import DatasetCard, ScanCard, SourceNote, write_card
 from napari_ctlns.dataset.revisions import add_scan
 from napari_ctlns.events import Log, Metric, ThreadControl
@@ -179,22 +179,6 @@ def wait_for_steps(run: Path) -> None:
     watcher.came.connect(lambda event: seen.append(event) if isinstance(event, Metric) else None)
     wait_until(lambda: len(seen) > 6, 120)
     watcher.leave()
-
-
-def wait(seconds: float) -> None:
-    """Let the event loop run."""
-    loop = QEventLoop()
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec()
-
-
-def wait_until(done: Callable[[], bool], seconds: float) -> None:
-    """Let the event loop run until something has happened."""
-    end = time.perf_counter() + seconds
-    while not done():
-        if time.perf_counter() > end:
-            raise TimeoutError(f"waited {seconds} s in vain")
-        wait(0.02)
 
 
 if __name__ == "__main__":

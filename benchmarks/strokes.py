@@ -16,10 +16,11 @@ from collections.abc import Callable
 
 import numpy as np
 from napari import Viewer
-from qtpy.QtCore import QEvent, QEventLoop, QPointF, Qt, QTimer
+from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
+from event_loop import wait, wait_until
 from napari_ctlns.measurement import measure
 from napari_ctlns.plugin.corrections import corrections_of
 from napari_ctlns.plugin.navigation import go_to
@@ -49,7 +50,7 @@ def main() -> None:
     labels, centres = make_mask(shape)
     session.add_scan(scan)
     layer = session.add_mask(scan.mask(labels), "nodules")
-    wait_until(lambda: session.table(layer) is not None and not session.is_stale(layer), 120)
+    wait_until(lambda: session.table(layer) is not None and not session.is_stale(layer), 120, 0.001)
     wait(1)
     layer.mode, layer.brush_size = "paint", 7
     viewer.scene.camera.zoom = 4.0
@@ -109,7 +110,7 @@ def stroke(viewer: Viewer, panel: NodulesPanel, label: int) -> float:
     wait(0.05)
     start = time.perf_counter()
     send(canvas, QEvent.Type.MouseButtonRelease, edge + QPointF(10, 20), LEFT, NONE)
-    wait_until(lambda: volume_shown(panel, label) != before, 20)
+    wait_until(lambda: volume_shown(panel, label) != before, 20, 0.001)
     panel.table.viewport().repaint()
     return (time.perf_counter() - start) * 1000
 
@@ -138,22 +139,6 @@ def timed(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return (time.perf_counter() - start) * 1000
-
-
-def wait(seconds: float) -> None:
-    """Let the event loop run."""
-    loop = QEventLoop()
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec()
-
-
-def wait_until(done: Callable[[], bool], seconds: float) -> None:
-    """Let the event loop run until something has happened."""
-    end = time.perf_counter() + seconds
-    while not done():
-        if time.perf_counter() > end:
-            raise TimeoutError(f"waited {seconds} s in vain")
-        wait(0.001)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from dataclasses import replace
 import cc3d
 import numpy as np
 from napari import Viewer
-from qtpy.QtCore import QEventLoop, QTimer
 from scipy import ndimage
 
+from event_loop import wait, wait_until
 from napari_ctlns.findings import Findings
 from napari_ctlns.plugin.layers import is_preview
 from napari_ctlns.plugin.maps import halved, map_tuple
@@ -67,7 +67,7 @@ def main() -> None:
         print(f"{name:34} {theirs[name]:8.0f} ms")
     start = time.perf_counter()
     panel.proposal.apply.click()
-    wait_until(lambda: refinement_of(session_of(viewer)).work is None, 120)
+    wait_until(lambda: refinement_of(session_of(viewer)).work is None, 120, 0.002)
     print(f"{'Apply, with the table':34} {(time.perf_counter() - start) * 1000:8.0f} ms")
     print(f"ratio: {min(theirs.values()) / ours[False]:.2f}")
     viewer.close()
@@ -127,7 +127,9 @@ def slide(viewer: Viewer, panel: PredictPanel, threshold: float) -> float:
     before = refinement.proposal
     start = time.perf_counter()
     panel.rules.threshold.slider.setValue(round(100 * threshold))
-    wait_until(lambda: refinement.proposal is not before and drawn(viewer, threshold, panel), 60)
+    wait_until(
+        lambda: refinement.proposal is not before and drawn(viewer, threshold, panel), 60, 0.002
+    )
     viewer.window._qt_viewer.canvas.native.repaint()
     took = (time.perf_counter() - start) * 1000
     wait(0.3)
@@ -168,22 +170,6 @@ def timed(function: Callable[..., object], *args: object) -> float:
     start = time.perf_counter()
     function(*args)
     return (time.perf_counter() - start) * 1000
-
-
-def wait(seconds: float) -> None:
-    """Let the event loop run."""
-    loop = QEventLoop()
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec()
-
-
-def wait_until(done: Callable[[], bool], seconds: float) -> None:
-    """Let the event loop run until something has happened."""
-    end = time.perf_counter() + seconds
-    while not done():
-        if time.perf_counter() > end:
-            raise TimeoutError(f"waited {seconds} s in vain")
-        wait(0.002)
 
 
 if __name__ == "__main__":
