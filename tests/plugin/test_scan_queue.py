@@ -271,7 +271,7 @@ def test_a_done_row_opens_with_its_mask(
     assert model_session.scan is None
     assert ready.queue.bar.said == "Only a scan that is done can be opened"
     table.selectRow(2)
-    assert ready.queue.open.isEnabled()
+    qtbot.waitUntil(ready.queue.open.isEnabled, timeout=LONG)
     qtbot.keyClick(table, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: model_session.mask is not None, timeout=LONG)
     assert model_session.volume is not None

@@ -185,7 +185,10 @@ def _opened(folder: Path, preparation: Preparation) -> Dataset:
     if folder.is_file():
         raise DatasetError(f"{folder} is a file; choose a folder")
     others = folder.iterdir() if folder.is_dir() and not scan_folders(folder) else ()
-    if any(not path.name.startswith(".") for path in others):
+    something_else = any(not path.name.startswith(".") for path in others)
+    if (folder / DATASET_CARD).is_file():  # another process has just begun it
+        return open_dataset(folder)
+    if something_else:
         raise DatasetError(f"{folder} holds something else; choose a dataset or an empty folder")
     return Dataset(folder, DatasetCard(preparation=preparation))
 

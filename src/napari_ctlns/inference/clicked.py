@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
@@ -23,7 +22,7 @@ from napari_ctlns.inference.click_window import (
 from napari_ctlns.inference.engines import Engine, prepare_engine
 from napari_ctlns.inference.model import model_hash
 from napari_ctlns.masks.click import Clicks, check_clicks, mask_of, part_in_scan
-from napari_ctlns.masks.components import without_holes
+from napari_ctlns.masks.components import connected, without_holes
 from napari_ctlns.masks.islands import Part
 from napari_ctlns.normalising import fixed_scaling
 from napari_ctlns.recipe import Recipe
@@ -209,7 +208,7 @@ def _component(inside: Bools, geometry: Geometry, place: npt.NDArray[np.float64]
     away = np.linalg.norm((np.argwhere(inside) - place) * geometry.spacing, axis=1)
     if away.min(initial=np.inf) > max(NEAR_MM, *geometry.spacing):
         raise ClickError("nothing like a nodule at the click; click on its middle")
-    labels = cc3d.connected_components(inside, connectivity=26)
+    labels = connected(inside, 26)
     nearest = tuple(np.argwhere(inside)[away.argmin()])
     return np.asarray(labels == labels[nearest])
 

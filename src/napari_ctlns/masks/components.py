@@ -73,12 +73,23 @@ def label_components(binary: npt.NDArray[Any]) -> LabelArray:
         Unsigned, (z, y, x): 1 for the largest component, 2 for the next; 0 outside.
         Components of equal size keep the order of their first voxels.
     """
-    found, count = cc3d.connected_components(
-        np.asarray(binary) != 0, connectivity=26, return_N=True
-    )
+    found = connected(np.asarray(binary) != 0, 26)
+    count = int(found.max(initial=0))
     sizes = np.bincount(found[found != 0], minlength=count + 1)
     by_size = 1 + np.argsort(-sizes[1:], kind="stable")
     return renumbered(found, by_size, count + 1)
+
+
+def connected(mask: Bools, connectivity: int) -> LabelArray:
+    """Return the connected components of a mask (z, y, x), numbered from 1.
+
+    ``connectivity`` is 6 for voxels that share a face, 26 for a corner, too. Of a mask that is
+    one line of voxels cc3d runs out of labels, so that gets a margin.
+    """
+    z, y, x = mask.shape
+    is_line = mask.size == max(mask.shape)
+    whole = np.pad(mask, [(0, 1)] * 3) if is_line else mask
+    return np.asarray(cc3d.connected_components(whole, connectivity=connectivity)[:z, :y, :x])
 
 
 def components_of(mask: Bools) -> Iterator[tuple[Box, Bools]]:
@@ -92,14 +103,14 @@ def components_of(mask: Bools) -> Iterator[tuple[Box, Bools]]:
     mask
         (z, y, x). Voxels that share a face, an edge or a corner are connected.
     """
-    groups = cc3d.connected_components(highest_of_blocks(mask, (_BLOCK,) * 3), connectivity=26)
+    groups = connected(highest_of_blocks(mask, (_BLOCK,) * 3), 26)
     for group, box in enumerate(_boxes(groups), start=1):
         place = _scaled(box, mask.shape)
         here = groups[box] == group  # boxes overlap
         for axis in range(3):
             here = here.repeat(_BLOCK, axis=axis)
         z, y, x = (s.stop - s.start for s in place)
-        labels = cc3d.connected_components(mask[place] & here[:z, :y, :x], connectivity=26)
+        labels = connected(mask[place] & here[:z, :y, :x], 26)
         for label, within in enumerate(_boxes(labels), start=1):
             yield moved(within, place), labels[within] == label
 
@@ -141,7 +152,7 @@ def _scaled(box: Box, shape: tuple[int, ...]) -> Box:
 
 def without_holes(mask: Bools) -> Bools:
     """Return a mask (z, y, x) joined by all that it encloses; faces of the array are open."""
-    outside = cc3d.connected_components(~mask, connectivity=6)
+    outside = connected(~mask, 6)
     open_ones = np.zeros(int(outside.max()) + 1, bool)
     for axis in range(3):
         for face in (0, -1):

@@ -102,10 +102,11 @@ def read_training_set(folder: Path) -> TaughtScans:
     DatasetError
         If it is damaged.
     """
-    from napari_ctlns.dataset import open_dataset
-
     if not (folder / _DATASET_CARD).is_file():
         return TaughtScans()
+    # half a second, which no window waits for that opens without corrections
+    from napari_ctlns.dataset import open_dataset
+
     dataset = open_dataset(folder)
     scans = dataset.scans()
     corrected = [scan for scan in scans if scan.corrected]
