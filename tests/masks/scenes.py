@@ -38,7 +38,7 @@ def lump(
     vessel_mm=0.0,
     wall_mm=None,
     noise=20.0,
-    half_mm=36.0,
+    half_mm=28.0,
     seed=0,
 ):
     """Draw a round nodule.

@@ -35,7 +35,7 @@ def clicked(case: Lump, *inside, **wishes):
 CASES = {
     "solid": {"diameter": 10},
     "small": {"diameter": 5},
-    "large": {"diameter": 28, "half_mm": 48},
+    "large": {"diameter": 28, "half_mm": 34.0},
     "thick slices": {"diameter": 12, "spacing": (3.0, 0.7, 0.7)},
     "oblique": {"diameter": 10, "direction": TURNED},
     "ground glass": {"diameter": 12, "hu": GLASS},
