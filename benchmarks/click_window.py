@@ -14,10 +14,8 @@ import time
 import numpy as np
 from napari import Viewer
 from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
 
-from event_loop import wait, wait_until
+from event_loop import send, wait, wait_until
 from napari_ctlns.errors import ClickError
 from napari_ctlns.masks.click import Clicks, click_mask
 from napari_ctlns.phantom import PhantomSpec, make_phantom
@@ -137,19 +135,6 @@ class Stopwatch:
     def _measured(self, layer: object) -> None:
         if "edited" in self._at and not self._session.is_stale(layer):
             self._at["row"] = time.perf_counter()
-
-
-def send(
-    canvas: object,
-    kind: QEvent.Type,
-    at: QPointF,
-    button: Qt.MouseButton,
-    held: Qt.MouseButton,
-) -> None:
-    """Send a mouse event to the canvas."""
-    nothing = Qt.KeyboardModifier.NoModifier
-    event = QMouseEvent(kind, at, canvas.mapToGlobal(at), button, held, nothing)
-    QApplication.sendEvent(canvas, event)
 
 
 if __name__ == "__main__":

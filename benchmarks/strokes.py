@@ -17,10 +17,8 @@ from collections.abc import Callable
 import numpy as np
 from napari import Viewer
 from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
 
-from event_loop import wait, wait_until
+from event_loop import send, wait, wait_until
 from napari_ctlns.measurement import measure
 from napari_ctlns.plugin.corrections import corrections_of
 from napari_ctlns.plugin.navigation import go_to
@@ -113,19 +111,6 @@ def stroke(viewer: Viewer, panel: NodulesPanel, label: int) -> float:
     wait_until(lambda: volume_shown(panel, label) != before, 20, 0.001)
     panel.table.viewport().repaint()
     return (time.perf_counter() - start) * 1000
-
-
-def send(
-    canvas: object,
-    kind: QEvent.Type,
-    at: QPointF,
-    button: Qt.MouseButton,
-    held: Qt.MouseButton,
-) -> None:
-    """Send a mouse event to the canvas."""
-    nothing = Qt.KeyboardModifier.NoModifier
-    event = QMouseEvent(kind, at, canvas.mapToGlobal(at), button, held, nothing)
-    QApplication.sendEvent(canvas, event)
 
 
 def volume_shown(panel: NodulesPanel, label: int) -> float:

@@ -8,6 +8,7 @@ is attached there is none, and the surface goes on as it comes from the sides.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_ctlns.masks.click.densities import SOFT_TISSUE_HU, ray_values
 from napari_ctlns.masks.click.rules import ClickRules
@@ -75,18 +76,21 @@ def find_border(
         behind = wall.beyond(lines.directions[:, None, :] * distances[:, None]) > 0
         inside = np.where(behind, np.float32(-1), inside)
     given = _wished(scene, centre, distances, wishes, lines)
-    found = _cheapest(inside, distances, inside, given, size, rules)
+    radii, evidence = _cheapest(inside, distances, inside, given, size, rules)
     if density <= SOFT_TISSUE_HU:
         dense = (seen > density + rules.vessel_hu) & ~behind
-        apart = np.where(dense, np.minimum(inside, -rules.vessel_cost), inside)
-        other = _cheapest(apart.astype(np.float32), distances, inside, given, size, rules)
-        beyond = found[0][:, None]
-        near = (distances > beyond + 0.5) & (distances < beyond + 2.5)
-        comes_out = float((dense & near).any(axis=1).mean())
-        better = found[1].mean() - other[1].mean() >= rules.vessel_gain
-        if comes_out >= rules.vessel_share and not better:
-            found = other
-    return Surface(centre, found[0], found[1], density)
+        apart = np.where(dense, np.minimum(inside, -rules.vessel_cost), inside).astype(np.float32)
+        other = _cheapest(apart, distances, inside, given, size, rules)
+        better = evidence.mean() - other[1].mean() >= rules.vessel_gain
+        if not better and _comes_out(dense, distances, radii) >= rules.vessel_share:
+            radii, evidence = other
+    return Surface(centre, radii, evidence, density)
+
+
+def _comes_out(dense: npt.NDArray[np.bool_], distances: Points, radii: Floats) -> float:
+    """Return in what share of the directions something dense lies just outside a surface."""
+    beyond = distances - radii[:, None]
+    return float((dense & (beyond > 0.5) & (beyond < 2.5)).any(axis=1).mean())
 
 
 def border_hu(density: float, lung: float, tightness: float, rules: ClickRules) -> float:

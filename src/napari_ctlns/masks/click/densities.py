@@ -9,7 +9,7 @@ from napari_ctlns.masks.click.star import Floats, Star
 
 LUNG_HU = -860.0
 """Taken where too little lung is seen to tell."""
-AIR_HU = -965
+DARKEST_LUNG_HU = -965
 """Even in emphysema most of the lung is denser; air around the patient or in an airway is not."""
 SOFT_TISSUE_HU = -300.0
 """Denser than any ground glass, even through partial volume of some."""
@@ -55,10 +55,10 @@ def lung_hu(hu: Floats) -> float | None:
     None where all that is dark is air.
     """
     dark = hu[hu < _BRIGHTEST]
-    lung = dark[dark > AIR_HU]
+    lung = dark[dark > DARKEST_LUNG_HU]
     if lung.size < max(100, dark.size / 5):
         return None if dark.size > 100 else LUNG_HU
-    counts, edges = np.histogram(lung, np.arange(AIR_HU, _BRIGHTEST + _BIN, _BIN))
+    counts, edges = np.histogram(lung, np.arange(DARKEST_LUNG_HU, _BRIGHTEST + _BIN, _BIN))
     smooth = ndimage.gaussian_filter1d(counts.astype(float), 1.5)
     return float(edges[smooth.argmax()] + _BIN / 2)
 
