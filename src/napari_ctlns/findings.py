@@ -138,6 +138,11 @@ class Findings(BaseModel):
         rejected = (f.label for f in self.items if f.status == "rejected")
         return frozenset(label for label in rejected if label is not None)
 
+    @property
+    def are_judged(self) -> bool:
+        """Whether a person said something of them, which the file of a mask does not keep."""
+        return any(finding.reader for finding in self.items)
+
     def add(self, finding: Finding) -> "Findings":
         """Add a finding.
 

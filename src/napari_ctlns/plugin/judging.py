@@ -156,7 +156,7 @@ class Judging(QObject):
         journal = self._journals.get(layer)
         last = journal.undone[-1] if journal is not None and journal.undone else None
         if journal is not None and isinstance(last, Judgement):
-            journal.done.append(journal.undone.pop())  # type: ignore[arg-type]
+            journal.done.append(journal.undone.pop())
             self._put(layer, last.after)
         else:
             layer.redo()

@@ -104,10 +104,10 @@ class Review(QObject):
         uids, current = [finding.uid for finding in rows], self.current
         here = uids.index(current.uid) if current is not None and current.uid in uids else None
         place = (0 if by > 0 else len(rows) - 1) if here is None else (here + by) % len(rows)
-        self.go(rows[place].label or 0)
+        self.go(rows[place].uid)
         self._say(f"nodule {rows[place].label}, {place + 1} of {len(rows)}")
 
-    def go(self, label: int) -> None:
+    def go(self, uid: str) -> None:
         """Show a nodule in the middle of all views, on the slice of its long axis.
 
         Until that is known, after an edit for a moment, it is the slice of its centroid.
@@ -116,8 +116,12 @@ class Review(QObject):
         table = None if layer is None else self._session.table(layer)
         if layer is None or table is None:
             return
-        layer.selected_label = label
+        found = next((f for f in of.findings_of(layer).items if f.uid == uid), None)
+        if found is None or found.label is None:
+            return  # it has no voxels any more
+        label = found.label
         row = table[table["label"] == label]
+        layer.selected_label = label
         scan = self._session.volume_under(layer)
         if row.empty or scan is None:
             return
@@ -152,7 +156,7 @@ class Review(QObject):
         if following is None:
             self._say(f"{words}; no nodule is left to review")
             return
-        self.go(following.label or 0)
+        self.go(following.uid)
         self._say(f"{words}; {len(left)} to review, this is nodule {following.label}")
 
     def reopen(self) -> None:

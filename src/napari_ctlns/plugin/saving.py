@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from napari.layers import Labels, Points
+from napari.layers import Labels, Layer, Points
 
 from napari_ctlns.errors import AnnotationError, MaskError, OutputError
 from napari_ctlns.events import Event, Finished, Started
@@ -116,6 +116,12 @@ def leave_out_rejected(mask: Volume, findings: Findings | None) -> int:
     labels = () if findings is None else sorted(findings.rejected_labels)
     gone = [label for label in labels if _erase(mask.array, label)]
     return len(gone)
+
+
+def findings_are_judged(layer: Layer) -> bool:
+    """Whether a person said something of a layer's findings, which only a project keeps."""
+    known = layer.metadata.get(of.KEY)
+    return isinstance(known, of.MaskLayer) and known.findings.are_judged
 
 
 def _erase(labels: npt.NDArray[Any], label: int) -> bool:

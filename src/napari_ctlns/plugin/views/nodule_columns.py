@@ -29,7 +29,7 @@ SHOWN = (
 
 COLUMNS: Mapping[str, Column] = {
     "label": Column("Label", "Its number and colour in the labels layer", 0),
-    "picture": Column("", "The axial slice that has most of it, 22 mm wide or more"),
+    "picture": Column("View", "The axial slice that has most of it, 22 mm wide or more"),
     "mean_diameter_mm": Column(
         "Diam.\nmm",
         "Diameter: mean of long and short axis, unrounded",

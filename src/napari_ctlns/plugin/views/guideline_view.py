@@ -1,0 +1,102 @@
+"""What guidelines advise for the nodule at hand, and the circumstances they ask for."""
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ctlns.plugin.views.controls import in_a_row, let_be_narrow
+
+if TYPE_CHECKING:
+    from napari_ctlns.measurement.guidelines import Advice, Circumstances
+
+_SETTINGS = {"Setting not given": None, "Screening": "screening", "Incidental": "incidental"}
+_RISKS = {"Risk not given": None, "Low risk": "low", "High risk": "high"}
+_PRIORS = {"Prior not given": None, "No prior scan": "none", "Prior is awaited": "awaited"}
+_NO_AGE = "age ?"
+
+
+class GuidelineView(QWidget):
+    """Two rows of choices, then the advice in words.
+
+    Attributes
+    ----------
+    changed
+        Other circumstances were chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setting = _choice(_SETTINGS, "Why the scan was made: Lung-RADS is for screening")
+        self.risk = _choice(_RISKS, "Of lung cancer, as you judge it; Fleischner 2017 asks")
+        self.prior = _choice(_PRIORS, "Whether there are earlier scans; Lung-RADS asks")
+        self.age = QSpinBox()
+        self.age.setRange(0, 120)
+        self.age.setSpecialValueText(_NO_AGE)
+        self.age.setSuffix(" years")
+        self.age.setToolTip("Fleischner 2017 is for 35 and more; 0: not given")
+        self.age.setAccessibleName("Age")
+        self.excluded = QCheckBox("Known cancer or immunosuppression")
+        self.excluded.setToolTip("Fleischner 2017 is not for these patients")
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+        self._lay_out()
+        for choice in (self.setting, self.risk, self.prior):
+            choice.currentIndexChanged.connect(self.changed)
+        self.age.valueChanged.connect(self.changed)
+        self.excluded.toggled.connect(self.changed)
+
+    def _lay_out(self) -> None:
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(4)
+        rows.addWidget(in_a_row(self.setting, self.risk))
+        rows.addWidget(in_a_row(self.prior, self.age))
+        rows.addWidget(self.excluded)
+        rows.addWidget(self.words)
+
+    def circumstances(self) -> "Circumstances":
+        """Return what was chosen."""
+        from napari_ctlns.measurement.guidelines import Circumstances
+
+        chosen: dict[str, Any] = {
+            "setting": _SETTINGS[self.setting.currentText()],
+            "risk": _RISKS[self.risk.currentText()],
+            "prior": _PRIORS[self.prior.currentText()],
+        }
+        age = self.age.value() or None
+        return Circumstances(**chosen, age=age, excluded=self.excluded.isChecked())
+
+    def say(self, words: str) -> None:
+        """Show words in place of advice."""
+        self.words.setText(words)
+
+    def show_advice(self, label: int, advice: "tuple[Advice, ...]") -> None:
+        """Show what guidelines say of a nodule: category, the rule that fired, the advice."""
+        from napari_ctlns.measurement.guidelines import NOTICE
+
+        lines = [f"Nodule {label}"]
+        for one in advice:
+            lines.append(f"{one.guideline}: {one.category}")
+            lines.append(f"  {one.rule}" + (f" \u2192 {one.advice}" if one.advice else ""))
+        self.words.setText("\n".join([*lines, NOTICE]))
+
+
+def _choice(words: dict[str, Any], tooltip: str) -> QComboBox:
+    choice = QComboBox()
+    choice.addItems(list(words))
+    choice.setToolTip(tooltip)
+    choice.setAccessibleName(tooltip)
+    let_be_narrow(choice, letters=12)
+    return choice
