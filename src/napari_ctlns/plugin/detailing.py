@@ -122,6 +122,7 @@ class Detailing(QObject):
         session.part(StepWatch).went.connect(self._follow)
         session.measured.connect(self._look)
         session.mask_changed.connect(self._look)
+        self._look()
 
     def table(self, layer: Layer) -> "pd.DataFrame | None":
         """Return the newest details of a layer, also of nodules edited since they were measured."""

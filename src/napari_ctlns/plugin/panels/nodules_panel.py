@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QStackedWidget
 
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.adding import Adding
@@ -14,13 +14,14 @@ from napari_ctlns.plugin.detailing import Detailing
 from napari_ctlns.plugin.finding_rows import overview, rows_of
 from napari_ctlns.plugin.judging import judging_of
 from napari_ctlns.plugin.nodule_jobs import NoduleJobs
+from napari_ctlns.plugin.rejected_look import RejectedLook
 from napari_ctlns.plugin.review_keys import bind_keys
 from napari_ctlns.plugin.reviewing import review_of
 from napari_ctlns.plugin.row_following import row_follower_of
 from napari_ctlns.plugin.saved_sign import kept_words
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.thumbnail_store import ThumbnailStore
-from napari_ctlns.plugin.views.controls import BUSY, in_a_row, set_ready
+from napari_ctlns.plugin.views.controls import BUSY, in_a_column, in_a_row, set_ready
 from napari_ctlns.plugin.views.finding_list import FindingList
 from napari_ctlns.plugin.views.fold import Fold
 from napari_ctlns.plugin.views.guideline_view import GuidelineView
@@ -50,6 +51,7 @@ class NodulesPanel(Panel):
         self._autosave = session.part(Autosave)
         self._review, self._judging = review_of(session), judging_of(session)
         self._details, self._store = session.part(Detailing), session.part(ThumbnailStore)
+        session.part(RejectedLook)
         bind_keys(session)
         self._make_widgets()
         self._adding = Adding(session, self.teach, self)
@@ -87,23 +89,16 @@ class NodulesPanel(Panel):
         self.empty.setContentsMargins(8, 0, 8, 0)
         self.setMinimumWidth(_WIDTH)
         self.add_form({"Labels": self.labels})
-        body = QWidget()
-        rows = QVBoxLayout(body)
-        rows.setContentsMargins(8, 0, 8, 0)
-        rows.setSpacing(4)
         self.fold = Fold("Guideline", self.guideline)
         self._advising = Advising(self._session, self.fold, self.guideline, self)
-        rows.addWidget(self.list, 1)
-        rows.addWidget(in_a_row(self.all_columns, self.only))
-        rows.addWidget(self.review)
-        rows.addWidget(self.fold)
+        more = in_a_row(self.all_columns, self.only)
+        body = in_a_column(self.list, more, self.review, self.fold)
+        body.setContentsMargins(8, 0, 8, 0)
         self._body.addWidget(self.empty)
         self._body.addWidget(body)
         self.add_body(self._body)
-        self.add_foot(self.signs)
-        self.add_foot(in_a_row(self.save_mask, self.save_table))
-        self.add_foot(self.teach)
-        self.add_foot(self.job_bar)
+        out = in_a_row(self.save_mask, self.save_table, self.teach.button)
+        self.add_foot(in_a_column(self.signs, out, self.teach, self.job_bar))
 
     def _connect(self) -> None:
         session, table = self._session, self.table
@@ -171,11 +166,9 @@ class NodulesPanel(Panel):
             set_ready(button, why_not or busy, tooltip)
 
     def _words(self, layer: Labels | None, table: Any) -> str:
-        if layer is None:
-            return _NO_LAYER
-        if table is None:
+        if layer is not None and table is None:
             return self._why_not(layer) or "Not measured yet."
-        return _EMPTY
+        return _NO_LAYER if layer is None else _EMPTY
 
     def _signs(self, layer: Labels | None) -> list[str]:
         signs: list[str] = []

@@ -1,5 +1,6 @@
 """What guidelines advise for the nodule at hand, and the circumstances they ask for."""
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -25,7 +26,7 @@ _NO_AGE = "age ?"
 
 
 class GuidelineView(QWidget):
-    """Two rows of choices, then the advice in words.
+    """What the guideline of a setting asks for, then the advice in words.
 
     Attributes
     ----------
@@ -46,8 +47,10 @@ class GuidelineView(QWidget):
         self.age.setSuffix(" years")
         self.age.setToolTip("Fleischner 2017 is for 35 and more; 0: not given")
         self.age.setAccessibleName("Age")
-        self.excluded = QCheckBox("Known cancer or immunosuppression")
-        self.excluded.setToolTip("Fleischner 2017 is not for these patients")
+        self.excluded = QCheckBox("Cancer or immune defect")
+        self.excluded.setToolTip(
+            "Known cancer or immunosuppression, for which Fleischner 2017 is not"
+        )
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
@@ -61,10 +64,19 @@ class GuidelineView(QWidget):
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(4)
-        rows.addWidget(in_a_row(self.setting, self.risk))
-        rows.addWidget(in_a_row(self.prior, self.age))
-        rows.addWidget(self.excluded)
+        self._incidental = in_a_row(self.age, self.excluded)
+        rows.addWidget(in_a_row(self.setting, self.risk, self.prior))
+        rows.addWidget(self._incidental)
         rows.addWidget(self.words)
+        self.setting.currentIndexChanged.connect(self._ask)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask for what the guideline of the setting asks for."""
+        setting = _SETTINGS[self.setting.currentText()]
+        self.prior.setVisible(setting == "screening")
+        self.risk.setVisible(setting == "incidental")
+        self._incidental.setVisible(setting == "incidental")
 
     def circumstances(self) -> "Circumstances":
         """Return what was chosen."""
@@ -86,11 +98,11 @@ class GuidelineView(QWidget):
         """Show what guidelines say of a nodule: category, the rule that fired, the advice."""
         from napari_ctlns.measurement.guidelines import NOTICE
 
-        lines = [f"Nodule {label}"]
+        lines = []
         for one in advice:
-            lines.append(f"{one.guideline}: {one.category}")
-            lines.append(f"  {one.rule}" + (f" \u2192 {one.advice}" if one.advice else ""))
-        self.words.setText("\n".join([*lines, NOTICE]))
+            lines.append(f"<b>Nodule {label}, {escape(one.guideline)}: {escape(one.category)}</b>")
+            lines.extend(escape(words) for words in (one.rule, one.advice) if words)
+        self.words.setText("<br>".join([*lines, f"<i>{escape(NOTICE)}</i>"]))
 
 
 def _choice(words: dict[str, Any], tooltip: str) -> QComboBox:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QPixmap
+from qtpy.QtGui import QColor, QFont, QIcon, QPixmap
+from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from napari_ctlns.plugin.finding_rows import Columns, RowFilter
 from napari_ctlns.plugin.layers import Colour
@@ -183,6 +184,25 @@ def _sortable(name: str, value: Any) -> Any:
     if value is None or value != value:
         return "" if name in _WORDS and name != "label" else float("-inf")
     return value
+
+
+class PictureDelegate(QStyledItemDelegate):
+    """Draws pictures and colours as they are, in a selected row too: Qt would tint them."""
+
+    def initStyleOption(  # noqa: N802 - Qt's name
+        self, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        """Take the same picture for all states."""
+        super().initStyleOption(option, index)
+        picture = index.data(Qt.ItemDataRole.DecorationRole)
+        if isinstance(picture, QColor):
+            swatch = QPixmap(option.decorationSize)
+            swatch.fill(picture)
+            picture = swatch
+        if picture is not None:
+            icon = QIcon(picture)
+            icon.addPixmap(picture, QIcon.Mode.Selected)
+            option.icon = icon
 
 
 class ShownRows(QSortFilterProxyModel):

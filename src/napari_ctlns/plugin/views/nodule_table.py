@@ -17,7 +17,7 @@ from napari_ctlns.plugin.finding_rows import Columns, RowFilter
 from napari_ctlns.plugin.layers import Colour
 from napari_ctlns.plugin.thumbnails import PIXELS
 from napari_ctlns.plugin.views.nodule_columns import COLUMNS, SHOWN
-from napari_ctlns.plugin.views.nodule_model import NoduleModel, Picture, ShownRows
+from napari_ctlns.plugin.views.nodule_model import NoduleModel, Picture, PictureDelegate, ShownRows
 
 _ROOM, _ARROW = 12, 10  # pixels beside the words
 _ROWS_TO_FIT = 200
@@ -74,6 +74,9 @@ class NoduleTable(QTableView):
         self.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
         self.setTabKeyNavigation(False)  # Tab goes on to the next control
         self.setShowGrid(False)
+        self._pictures = PictureDelegate(self)
+        for name in ("label", "picture"):
+            self.setItemDelegateForColumn(_NAMES.index(name), self._pictures)
         self.setWordWrap(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSortingEnabled(True)
@@ -200,9 +203,11 @@ class NoduleTable(QTableView):
     # -- how wide ---------------------------------------------------------------------------
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Show notes where there is room for them."""
+        """Show notes where there is room for them, and keep in sight what is selected."""
         super().resizeEvent(event)
         self._fit_note()
+        if self.currentIndex().isValid():
+            self.scrollTo(self._rows.index(self.currentIndex().row(), self._first_shown()))
 
     def _fit(self) -> None:
         """Make columns as narrow as their words; Qt would keep room for an arrow in each."""
@@ -219,6 +224,9 @@ class NoduleTable(QTableView):
         room = self.viewport().width() - taken
         if not self._all:
             self.setColumnHidden(note, room < _LEAST_NOTE)
+            status = _NAMES.index("status")
+            if 0 < room < _LEAST_NOTE:
+                self.setColumnWidth(status, self.columnWidth(status) + room)
         if not self.isColumnHidden(note):
             self.setColumnWidth(note, max(room, 2 * _LEAST_NOTE if self._all else _LEAST_NOTE))
 
