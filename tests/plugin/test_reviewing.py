@@ -1,7 +1,6 @@
 """Going through findings: the order, the slice, keys, pictures, details and guidelines."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -107,9 +106,9 @@ def test_keys_are_nobody_elses() -> None:
 
 def test_a_key_that_a_person_uses_stays_theirs(model_session: Session) -> None:
     viewer = model_session.viewer
-    viewer.bind_key("Y", mine := lambda _viewer: None)
+    viewer.bind_key("U", mine := lambda _viewer: None)
     review_keys.bind_keys(model_session)
-    assert viewer.keymap[coerce_keybinding("Y")] is mine
+    assert viewer.keymap[coerce_keybinding("U")] is mine
     assert coerce_keybinding("W") in viewer.keymap
 
 
@@ -343,7 +342,7 @@ def test_a_growth_that_is_known_goes_into_it(
 
     advice = model_session.part(GuidelineAdvice)
     measured(model_session, layer, qtbot)
-    advice.suppose(Circumstances(setting="screening"))
+    advice.suppose(Circumstances(setting="screening", prior_category="2"))
     assert advice.of_nodule(layer, 1)[0].category == "not determinable"
     (row,) = measure(of.mask_of(layer), model_session.volume)[:1].to_dict("records")
     growth = pd.DataFrame(

@@ -8,7 +8,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from napari.layers import Labels, Layer
 from napari.utils.key_bindings import KeyCode, KeyMod
@@ -190,15 +189,18 @@ class Judging(QObject):
             if layer not in self._bound:
                 self._bound.add(layer)
                 for keys, way in ((_UNDO, "undo"), (_REDO, "redo")):
-                    layer.bind_key(keys, partial(_go, mine, way), overwrite=True)
+                    layer.bind_key(keys, _going(mine, way), overwrite=True)
 
 
-def _go(mine: "weakref.ref[Judging]", way: str, layer: Labels) -> None:
-    judging = mine()
-    if judging is None:  # the layer outlived its window
-        getattr(layer, way)()
-    else:
-        getattr(judging, way)(layer)
+def _going(mine: "weakref.ref[Judging]", way: str) -> Callable[[Labels], None]:
+    def go(layer: Labels) -> None:  # napari asks what keys do for its name
+        judging = mine()
+        if judging is None:  # the layer outlived its window
+            getattr(layer, way)()
+        else:
+            getattr(judging, way)(layer)
+
+    return go
 
 
 def _open_status(finding: Finding) -> Status:

@@ -12,14 +12,17 @@ from napari_ctlns.plugin.session import Session
 KEYS: Mapping[str, str] = {
     "next": ".",
     "previous": ",",
-    "accept": "Y",
+    "accept": "U",
     "reject": "W",
-    "undo": "U",
+    "undo": "Shift-U",
     "solid": "8",
     "part-solid": "9",
     "ground-glass": "0",
 }
-"""The key of each step of the review; none of them is one of napari's."""
+"""The key of each step of the review; none of them is one of napari's.
+
+U for use it, W for wrong: hardly any other letters are left.
+"""
 
 
 def bind_keys(session: Session) -> None:

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 _SETTINGS = {"Setting not given": None, "Screening": "screening", "Incidental": "incidental"}
 _RISKS = {"Risk not given": None, "Low risk": "low", "High risk": "high"}
-_PRIORS = {"Prior not given": None, "No prior scan": "none", "Prior is awaited": "awaited"}
+_PRIORS: dict[str, dict[str, str]] = {
+    "Prior not given": {},
+    "No prior scan": {"prior": "none"},
+    "Prior is awaited": {"prior": "awaited"},
+    **{f"Prior was {name}": {"prior_category": name} for name in ("2", "3", "4A", "4B", "4X")},
+}
 _NO_AGE = "age ?"
 
 
@@ -40,7 +45,9 @@ class GuidelineView(QWidget):
         super().__init__()
         self.setting = _choice(_SETTINGS, "Why the scan was made: Lung-RADS is for screening")
         self.risk = _choice(_RISKS, "Of lung cancer, as you judge it; Fleischner 2017 asks")
-        self.prior = _choice(_PRIORS, "Whether there are earlier scans; Lung-RADS asks")
+        self.prior = _choice(
+            _PRIORS, "Whether there is an earlier scan, and its Lung-RADS category"
+        )
         self.age = QSpinBox()
         self.age.setRange(0, 120)
         self.age.setSpecialValueText(_NO_AGE)
@@ -85,7 +92,7 @@ class GuidelineView(QWidget):
         chosen: dict[str, Any] = {
             "setting": _SETTINGS[self.setting.currentText()],
             "risk": _RISKS[self.risk.currentText()],
-            "prior": _PRIORS[self.prior.currentText()],
+            **_PRIORS[self.prior.currentText()],
         }
         age = self.age.value() or None
         return Circumstances(**chosen, age=age, excluded=self.excluded.isChecked())

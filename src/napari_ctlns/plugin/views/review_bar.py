@@ -68,7 +68,7 @@ class ReviewBar(QWidget):
 
     def _button(self, name: str, words: str, tooltip: str) -> QPushButton:
         button = QPushButton(words)
-        key = f" (key {KEYS[name]})" if name in KEYS else ""
+        key = f" (key {KEYS[name].replace('-', '+')})" if name in KEYS else ""
         button.setProperty("tooltip", f"{tooltip}{key}")
         button.clicked.connect(lambda: self.stepped.emit(name))
         return button
