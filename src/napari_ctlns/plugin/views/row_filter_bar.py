@@ -51,9 +51,16 @@ class RowFilterBar(QWidget):
         self.words.setPlaceholderText("in note")
         self.words.setClearButtonEnabled(True)
         self.words.setToolTip("Show findings whose note has all of these words")
-        self.least_mm = _least(_LARGEST_MM, 0.5, 1, " mm", "Show nodules of at least this diameter")
+        self.least_mm = _least(
+            "\u2265 ", " mm", _LARGEST_MM, 0.5, 1, "Show nodules of at least this diameter"
+        )
         self.least_probability = _least(
-            1.0, 0.05, 2, " prob.", "Show findings that the model thought at least so probable"
+            "p \u2265 ",
+            "",
+            1.0,
+            0.05,
+            2,
+            "Show findings that the model thought at least so probable",
         )
         self.count = QLabel()
         self.clear = QPushButton("Show all")
@@ -113,11 +120,13 @@ def _choice(words: dict[str, str], tooltip: str) -> QComboBox:
     return choice
 
 
-def _least(most: float, step: float, decimals: int, unit: str, tooltip: str) -> QDoubleSpinBox:
+def _least(
+    prefix: str, suffix: str, most: float, step: float, decimals: int, tooltip: str
+) -> QDoubleSpinBox:
     field = QDoubleSpinBox()
     set_numbers(field, 0.0, most, step, decimals)
-    field.setPrefix("\u2265 ")
-    field.setSuffix(unit)
+    field.setPrefix(prefix)
+    field.setSuffix(suffix)
     field.setToolTip(f"{tooltip}; 0: all")
     field.setAccessibleName(tooltip)
     return field
