@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MS_AFTER_EDIT = 200
-_AT_ONCE = 16  # nodules; then what is known is shown
+_AT_ONCE = 50  # nodules; then what is known is shown
 
 
 def details_job(
@@ -117,7 +117,6 @@ class Detailing(QObject):
         self._now: _Now | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
-        self._soon.setInterval(_MS_AFTER_EDIT)
         self._soon.timeout.connect(self._begin)
         session.part(StepWatch).went.connect(self._follow)
         session.measured.connect(self._look)
@@ -161,7 +160,7 @@ class Detailing(QObject):
 
     def _look(self, _layer: object = None) -> None:
         if not self._session.gone:
-            self._soon.start()
+            self._soon.start(_MS_AFTER_EDIT)
 
     # -- measuring ------------------------------------------------------------------------
 
@@ -214,7 +213,7 @@ class Detailing(QObject):
             self._keep_lungs(layer, event.result["lungs"])
         elif isinstance(event, Finished) and event.result.get("details") is not None:
             self._keep(layer, event.result["details"])
-        self._soon.start()
+        self._soon.start(0)
 
     def _keep_lungs(self, layer: Labels, lungs: Volume) -> None:
         scan = self._session.volume_under(layer)

@@ -72,7 +72,7 @@ class NoduleJobs(QObject):
 
     def measure_first_time(self, _event: object = None) -> None:
         """Measure the mask if it never was, and nothing else goes on."""
-        layer = self._session.mask
+        layer = None if self._session.gone else self._session.mask
         if layer is None or layer in self._tried or self._bar.working:
             return
         if self._session.table(layer) is None and self._session.volume_under(layer) is not None:
@@ -123,8 +123,12 @@ class NoduleJobs(QObject):
             return None
 
     def _work(self, work: ThreadWork, then: Then) -> None:
-        self._bar.follow(work, then)
+        self._bar.follow(work, partial(self._use, then))
         self.began.emit()
+
+    def _use(self, then: Then, result: dict[str, Any]) -> None:
+        if not self._session.gone:  # else its window was closed meanwhile
+            then(result)
 
     def _keep(self, then: "_Now", result: dict[str, Any]) -> None:
         self._session.keep_table(then.layer, result["table"], then.edits)

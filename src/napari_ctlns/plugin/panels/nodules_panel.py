@@ -103,9 +103,8 @@ class NodulesPanel(Panel):
     def _connect(self) -> None:
         session, table = self._session, self.table
         session.mask_changed.connect(self._show_layer)
-        session.scan_changed.connect(self._settle)
-        session.unsaved_changed.connect(self._settle)
-        self._autosave.changed.connect(self._settle)
+        for signal in (session.scan_changed, session.unsaved_changed, self._autosave.changed):
+            signal.connect(self._settle)
         session.edited.connect(self._edited)
         for signal in (session.measured, session.recoloured, self._details.changed):
             signal.connect(self._measured)
@@ -149,6 +148,8 @@ class NodulesPanel(Panel):
 
     def _settle(self, _event: object = None) -> None:
         """Say how the table stands to the layer, and what can be done."""
+        if self._session.gone:
+            return
         layer = self._session.mask
         table = None if layer is None else self._session.table(layer)
         self._body.setCurrentIndex(int(self.table.count > 0))
@@ -171,9 +172,9 @@ class NodulesPanel(Panel):
         return _NO_LAYER if layer is None else _EMPTY
 
     def _signs(self, layer: Labels | None) -> list[str]:
-        signs: list[str] = []
         if layer is None:
-            return signs
+            return []
+        signs = []
         measured = self._session.table(layer) is not None
         if measured and self._session.is_stale(layer) and not self._follower.follows(layer):
             signs.append("● Edited since it was measured.")

@@ -1,6 +1,7 @@
 """Going through findings and judging them: buttons, type, note, and how far the review is."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
@@ -70,7 +71,7 @@ class ReviewBar(QWidget):
         button = QPushButton(words)
         key = f" (key {KEYS[name].replace('-', '+')})" if name in KEYS else ""
         button.setProperty("tooltip", f"{tooltip}{key}")
-        button.clicked.connect(lambda: self.stepped.emit(name))
+        button.clicked.connect(partial(self._tell_step, name))
         return button
 
     def show_finding(self, kind: NoduleType | None, note: str, why_not: str, more: int) -> None:
@@ -97,6 +98,9 @@ class ReviewBar(QWidget):
             set_ready(self.buttons[name], nothing, self.buttons[name].property("tooltip"))
         undo = self.buttons["undo"]
         set_ready(undo, "" if can_undo else "Nothing was said yet", undo.property("tooltip"))
+
+    def _tell_step(self, name: str, _checked: bool = False) -> None:
+        self.stepped.emit(name)
 
     def _tell_type(self, index: int) -> None:
         self.typed.emit(list(TYPES.values())[index])
