@@ -15,7 +15,7 @@ from napari_ctlns.plugin.finding_rows import overview, rows_of
 from napari_ctlns.plugin.judging import judging_of
 from napari_ctlns.plugin.nodule_jobs import NoduleJobs
 from napari_ctlns.plugin.rejected_look import RejectedLook
-from napari_ctlns.plugin.review_keys import bind_keys
+from napari_ctlns.plugin.review_keys import KEYS, bind_keys
 from napari_ctlns.plugin.reviewing import review_of
 from napari_ctlns.plugin.row_following import row_follower_of
 from napari_ctlns.plugin.saved_sign import kept_words
@@ -66,13 +66,13 @@ class NodulesPanel(Panel):
         self.labels = LayerChoice(self._session, "mask", "The labels layer whose nodules are shown")
         self.list = FindingList()
         self.table, self.filter = self.list.table, self.list.filter
-        self.table.draw_with(NodulePictures(self._store).of_label)
+        self.table.draw_with(NodulePictures(self._store.picture).of_label)
         self.empty = QLabel()
         self._body = QStackedWidget()
         self.all_columns = QCheckBox("All columns")
         self.all_columns.setToolTip("Show every column; the lungs are looked for, some seconds")
         self.only = QCheckBox("Only the selected nodule")
-        self.review = ReviewBar()
+        self.review = ReviewBar(KEYS)
         self.guideline = GuidelineView()
         self.signs = QLabel()
         self.save_mask = QPushButton("Save mask…")
@@ -94,8 +94,8 @@ class NodulesPanel(Panel):
         more = in_a_row(self.all_columns, self.only)
         body = in_a_column(self.list, more, self.review, self.fold)
         body.setContentsMargins(8, 0, 8, 0)
-        self._body.addWidget(self.empty)
-        self._body.addWidget(body)
+        for widget in (self.empty, body):
+            self._body.addWidget(widget)
         self.add_body(self._body)
         out = in_a_row(self.save_mask, self.save_table, self.teach.button)
         self.add_foot(in_a_column(self.signs, out, self.teach, self.job_bar))
@@ -207,9 +207,8 @@ class NodulesPanel(Panel):
         self._show_finding()
 
     def _picked_in_canvas(self, layer: Any) -> None:
-        mask = self._session.mask
-        if mask is not None and mask is layer:
-            self.table.select_label(mask.selected_label)
+        if layer is not None and layer is self._session.mask:
+            self.table.select_label(layer.selected_label)
             self._show_finding()
 
     def _show_all(self, wanted: bool) -> None:

@@ -1,10 +1,11 @@
 """The small pictures of nodules as the work list draws them: grey, the outline in a colour."""
 
+from collections.abc import Callable
+
 import numpy as np
 from qtpy.QtGui import QImage, QPixmap
 
 from napari_ctlns.plugin.layers import Colour
-from napari_ctlns.plugin.thumbnail_store import ThumbnailStore
 from napari_ctlns.plugin.thumbnails import Thumbnail
 
 _MOST = 1000
@@ -12,15 +13,21 @@ _Kept = tuple[Thumbnail, Colour, QPixmap]
 
 
 class NodulePictures:
-    """Makes pictures for the screen of what the store draws, once for each colour."""
+    """Makes pictures for the screen, once for each colour.
 
-    def __init__(self, store: ThumbnailStore) -> None:
-        self._store = store
+    Parameters
+    ----------
+    drawn
+        Returns what is drawn of a label; None while nothing is.
+    """
+
+    def __init__(self, drawn: Callable[[int], Thumbnail | None]) -> None:
+        self._drawn = drawn
         self._kept: dict[int, _Kept] = {}
 
     def of_label(self, label: int, colour: Colour) -> QPixmap | None:
         """Return the newest picture of a label; None while there is none."""
-        drawn = self._store.picture(label)
+        drawn = self._drawn(label)
         if drawn is None:
             return None
         kept = self._kept.get(label)

@@ -7,7 +7,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_ctlns.findings import NoduleType
-from napari_ctlns.plugin.review_keys import KEYS
 from napari_ctlns.plugin.views.controls import in_a_row, set_ready
 
 _STEPS: Mapping[str, tuple[str, str]] = {
@@ -28,14 +27,21 @@ TYPES: Mapping[str, NoduleType] = {
     "Ground-glass": "ground-glass",
 }
 
+_SET = frozenset(TYPES.values())
+
 
 class ReviewBar(QWidget):
     """Two rows of controls for the finding at hand, or for all that are selected.
 
+    Parameters
+    ----------
+    keys
+        The key of each step, which its tooltip says.
+
     Attributes
     ----------
     stepped
-        A button was clicked (its name, as in `review_keys.KEYS`, or "reopen").
+        A button was clicked (its name, as in ``keys``, or "reopen").
     typed
         A type was chosen (`NoduleType`).
     noted
@@ -46,8 +52,9 @@ class ReviewBar(QWidget):
     typed = Signal(str)
     noted = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Mapping[str, str]) -> None:
         super().__init__()
+        self._keys = keys
         self.buttons = {name: self._button(name, *words) for name, words in _STEPS.items()}
         self.type = QComboBox()
         self.type.addItems(list(TYPES))
@@ -69,7 +76,7 @@ class ReviewBar(QWidget):
 
     def _button(self, name: str, words: str, tooltip: str) -> QPushButton:
         button = QPushButton(words)
-        key = f" (key {KEYS[name].replace('-', '+')})" if name in KEYS else ""
+        key = f" (key {self._keys[name].replace('-', '+')})" if name in self._keys else ""
         button.setProperty("tooltip", f"{tooltip}{key}")
         button.clicked.connect(partial(self._tell_step, name))
         return button
@@ -83,7 +90,7 @@ class ReviewBar(QWidget):
             all_of_them = f"All {more + 1} that are selected. " if more > 0 else ""
             words = all_of_them + self.buttons[name].property("tooltip")
             set_ready(self.buttons[name], why_not, words)
-        set_ready(self.type, why_not, "Its type; keys 8 solid, 9 part-solid, 0 ground-glass")
+        set_ready(self.type, why_not, f"Its type ({self._type_keys()})")
         set_ready(self.note, why_not, "A note on it; Enter keeps it")
         self.type.setCurrentIndex(list(TYPES.values()).index(kind or "unknown"))
         if note != self._said or not self.note.hasFocus():  # what is being typed stays
@@ -101,6 +108,9 @@ class ReviewBar(QWidget):
 
     def _tell_step(self, name: str, _checked: bool = False) -> None:
         self.stepped.emit(name)
+
+    def _type_keys(self) -> str:
+        return ", ".join(f"{kind}: key {self._keys[kind]}" for kind in self._keys if kind in _SET)
 
     def _tell_type(self, index: int) -> None:
         self.typed.emit(list(TYPES.values())[index])
