@@ -148,9 +148,7 @@ class NodulesPanel(Panel):
 
     def _settle(self, _event: object = None) -> None:
         """Say how the table stands to the layer, and what can be done."""
-        if self._session.gone:
-            return
-        layer = self._session.mask
+        layer = None if self._session.gone else self._session.mask
         table = None if layer is None else self._session.table(layer)
         self._body.setCurrentIndex(int(self.table.count > 0))
         self.empty.setText(self._words(layer, table))
@@ -206,9 +204,10 @@ class NodulesPanel(Panel):
         self._review.chosen = uids
         self._show_finding()
 
-    def _picked_in_canvas(self, layer: Any) -> None:
-        if layer is not None and layer is self._session.mask:
-            self.table.select_label(layer.selected_label)
+    def _picked_in_canvas(self, layer: Labels) -> None:
+        mask = self._session.mask
+        if mask is not None and mask is layer:
+            self.table.select_label(mask.selected_label)
             self._show_finding()
 
     def _show_all(self, wanted: bool) -> None:
