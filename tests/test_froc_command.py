@@ -56,8 +56,13 @@ def test_its_json_has_the_fixed_keys(froc, tables) -> None:
     assert list(told["sensitivity"]) == ["0.125", "0.25", "0.5", "1", "2", "4", "8"]
     assert list(told["sensitivity"].values()) == [0.5] * 7
     assert {name: told[name] for name in KEYS - {"sensitivity"}} == {
-        "cpm": 0.5, "true_positives": 1, "false_positives": 2, "missed": 1,
-        "candidates": 5, "ignored_excluded": 1, "double_marks": 1,
+        "cpm": 0.5,
+        "true_positives": 1,
+        "false_positives": 2,
+        "missed": 1,
+        "candidates": 5,
+        "ignored_excluded": 1,
+        "double_marks": 1,
     }
     assert (told["scans"], told["nodules"]) == (3, 2)
     assert told["cpm_95"] == [None, None]  # nodules in one scan only
