@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from napari_ctlns.drawing import png_of
-from napari_ctlns.metrics.luna_froc import RATES, FrocBands, cpm, sensitivities
+from napari_ctlns.metrics.luna_froc import RATES, FrocBands, cpm_in_words, sensitivities
 from napari_ctlns.metrics.nodules import FrocCurve
 
 _COLOUR = "#0072B2"
@@ -41,18 +41,8 @@ def froc_png(curve: FrocCurve, bands: FrocBands) -> bytes:
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlabel("False positives a scan")
     ax.set_ylabel("Nodules found")
-    ax.set_title(cpm_words(curve, bands), fontsize="medium", loc="left")
+    ax.set_title(cpm_in_words(curve, bands), fontsize="medium", loc="left")
     ax.grid(alpha=0.25, linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, loc="lower right", fontsize=9)
     return png_of(figure)
-
-
-def cpm_words(curve: FrocCurve, bands: FrocBands) -> str:
-    """Say the CPM, with its interval where one is known."""
-    value = cpm(curve)
-    if value != value:  # NaN
-        return "CPM not known: no nodules"
-    known = bands.cpm_low == bands.cpm_low
-    interval = f" (95 %: {bands.cpm_low:.3f} to {bands.cpm_high:.3f})" if known else ""
-    return f"CPM {value:.3f}{interval}"

@@ -112,6 +112,16 @@ def froc_bands(matches: LunaMatches, seed: int = 0, resamples: int = RESAMPLES) 
     return FrocBands(rates, low, high, cpm_low, cpm_high)
 
 
+def cpm_in_words(curve: FrocCurve, bands: FrocBands) -> str:
+    """Say the CPM, with its interval where one is known."""
+    value = cpm(curve)
+    if value != value:  # NaN
+        return "CPM not known: no nodules"
+    known = bands.cpm_low == bands.cpm_low
+    interval = f" (95 %: {bands.cpm_low:.3f} to {bands.cpm_high:.3f})" if known else ""
+    return f"CPM {value:.3f}{interval}"
+
+
 def froc_summary(matches: LunaMatches, curve: FrocCurve, bands: FrocBands) -> dict[str, Any]:
     """Return what ``ctlns froc`` tells, in its own names."""
     names = [f"{rate:g}" for rate in RATES]
