@@ -204,10 +204,13 @@ class MaskPairing(QObject):
 
     def _opened(self, result: dict[str, Any]) -> None:
         a, before = self.pair[0], self._session.mask
+        layers = self._session.viewer.layers
+        active = layers.selection.active
         added = [self._session.add(data) for data in result["layers"]]
         self._session.saved(*added)  # its file has it
         if before is not None:
             self._session.choose(before)
+            layers.selection.active = active  # whoever paints goes on painting there
         if a is not None:
             self._chosen = [weakref.ref(a), weakref.ref(added[0])]
         elif len(added) > 1:
