@@ -126,7 +126,7 @@ def match_nodules(
     """
     components, nodules = parts_of(predicted), parts_of(true)
     values = _scores(components, predicted, geometry, probability, scores)
-    overlap = overlap_of(components, nodules, predicted, true)
+    overlap = _overlap(components, nodules, predicted, true)
     hits = _hits(components, nodules, true, geometry)
     matches = []
     owner = overlap.argmax(axis=0) if len(nodules.labels) else np.empty(0, int)
@@ -221,7 +221,7 @@ def _scores(
     return sums / np.maximum(components.voxels, 1)
 
 
-def overlap_of(
+def _overlap(
     components: Parts, nodules: Parts, predicted: npt.NDArray[Any], true: npt.NDArray[Any]
 ) -> IntArray:
     """Return the common voxels of each nodule (rows) with each component (columns)."""
