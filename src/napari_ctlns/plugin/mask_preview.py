@@ -178,7 +178,7 @@ class MaskPreview(QObject):
             colours = {None: "transparent", 0: "transparent", **self._kind.colours}
             layer.colormap = DirectLabelColormap(color_dict=colours)
         layer.editable = False
-        layers.insert(_below_annotations(self._session), layer)
+        layers.insert(_over_masks(self._session), layer)
         layers.selection.active = active  # whoever adds nodules goes on adding
         self._shown = True
         return layer
@@ -195,6 +195,8 @@ class MaskPreview(QObject):
             self.gone.emit()
 
 
-def _below_annotations(session: Session) -> int:
+def _over_masks(session: Session) -> int:
+    """Return where a preview lies: below annotations, but over every mask."""
     layers, annotations = session.viewer.layers, session.annotations
-    return layers.index(annotations) if annotations in layers else len(layers)
+    below = layers.index(annotations) if annotations in layers else len(layers)
+    return max(below, *(layers.index(mask) + 1 for mask in session.layers_for("mask")), 0)
