@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from napari_ctlns.metrics.bootstrap import CONFIDENCE
 from napari_ctlns.metrics.luna_matching import MISSED, Fate, LunaMatches
@@ -21,8 +22,8 @@ RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False positives a scan at which sensitivity is told."""
 RESAMPLES = 1000
 _STEPS_AN_OCTAVE = 6
-_BATCH = 50
-"""Resamples at a time: with 50,000 marks some tens of MB."""
+_BATCH = 250
+"""Resamples at a time: with a thousand nodules some ten MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +59,14 @@ def luna_froc(matches: LunaMatches) -> FrocCurve:
     ends below 1. Sensitivity is NaN where there is no nodule.
     """
     entries = _Entries(matches)
-    false, found = entries.counts(np.ones((1, len(matches.scan_ids))))
+    false, found = (
+        np.append(0, np.cumsum(which)[entries.ends]) for which in (~entries.is_hit, entries.is_hit)
+    )
     nodules = entries.nodules.sum()
     return FrocCurve(
-        thresholds=np.concatenate([[np.inf], entries.thresholds]),
-        false_positives_per_scan=false[0] / max(len(matches.scan_ids), 1),
-        sensitivity=found[0] / nodules if nodules else np.full(len(found[0]), np.nan),
+        thresholds=np.append(np.inf, entries.scores[entries.ends]),
+        false_positives_per_scan=false / max(len(matches.scan_ids), 1),
+        sensitivity=found / nodules if nodules else np.full(len(found), np.nan),
     )
 
 
@@ -102,8 +105,9 @@ def froc_bands(matches: LunaMatches, seed: int = 0, resamples: int = RESAMPLES) 
     scans = len(matches.scan_ids)
     times = np.random.default_rng(seed).multinomial(scans, np.full(scans, 1 / scans), resamples)
     times = times[times @ entries.nodules > 0]  # of a draw without nodules nothing can be said
+    corners = _Corners(entries)
     drawn = np.concatenate(
-        [entries.drawn(times[i : i + _BATCH], rates) for i in range(0, len(times), _BATCH)]
+        [corners.drawn(times[i : i + _BATCH], rates) for i in range(0, len(times), _BATCH)]
     )
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
@@ -143,41 +147,56 @@ def froc_summary(matches: LunaMatches, curve: FrocCurve, bands: FrocBands) -> di
 
 
 class _Entries:
-    """Hits and false marks from the most probable on, and how many nodules each scan has."""
+    """Hits and false marks from the most probable on, and how many nodules each scan has.
+
+    ``ends`` are the last entries of those that have one probability: they come together.
+    """
 
     def __init__(self, matches: LunaMatches) -> None:
         false = np.flatnonzero(matches.fates == Fate.false)
         found = np.flatnonzero(matches.best != MISSED)
         scores = np.concatenate([matches.scores[false], matches.scores[matches.best[found]]])
         order = np.argsort(-scores, kind="stable")
-        self._is_hit = (np.arange(len(scores)) >= len(false))[order]
+        self.scores = scores[order]
+        self.is_hit = (np.arange(len(scores)) >= len(false))[order]
         scans = np.concatenate([matches.mark_scans[false], matches.nodule_scans[found]])
-        self._scans = scans[order]
-        # marks of one probability come and go together
-        falling = scores[order]
-        self._ends = np.flatnonzero(np.append(np.diff(falling) != 0, len(falling) > 0))
-        self.thresholds = falling[self._ends]
+        self.scans = scans[order]
+        self.ends = np.flatnonzero(np.append(np.diff(self.scores) != 0, len(scores) > 0))
         of_scans = matches.nodule_scans[matches.nodule_scans >= 0]
         self.nodules = np.bincount(of_scans, minlength=len(matches.scan_ids))
 
-    def counts(self, times: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
-        """Return false marks and hits (draws, points), where each scan counts so many times.
+
+class _Corners:
+    """The points at which a curve may rise, and those before them; it is level between others.
+
+    They are as few as nodules, and so a thousand curves are drawn at once.
+    """
+
+    def __init__(self, entries: _Entries) -> None:
+        self._nodules = entries.nodules
+        rises = np.diff(np.cumsum(entries.is_hit)[entries.ends], prepend=0) > 0
+        ends = entries.ends[rises | np.append(rises[1:], True)[: len(rises)]]
+        corner = np.searchsorted(ends, np.arange(len(entries.scores)))
+        shape = (len(ends), len(entries.nodules))
+        self._false, self._found = (
+            csr_array((np.ones(which.sum()), (corner[which], entries.scans[which])), shape=shape)
+            for which in (~entries.is_hit, entries.is_hit)
+        )
+
+    def drawn(self, times: npt.NDArray[Any], rates: FloatArray) -> FloatArray:
+        """Return the sensitivity at rates of false positives a scan, for draws of scans (rows).
 
         Parameters
         ----------
         times
-            (draws, scans).
+            How often each draw (rows) has each scan (columns).
+        rates
+            False positives a scan.
         """
-        weights = times[:, self._scans].astype(float)
-        result = []
-        for which in (~self._is_hit, self._is_hit):
-            summed = np.cumsum(np.where(which, weights, 0.0), axis=1)[:, self._ends]
-            result.append(np.pad(summed, ((0, 0), (1, 0))))
-        return result[0], result[1]
-
-    def drawn(self, times: npt.NDArray[Any], rates: FloatArray) -> FloatArray:
-        """Return the sensitivity of each draw (rows) at rates of false positives a scan."""
-        false, found = self.counts(times)
-        false /= times.shape[1]
-        found /= (times @ self.nodules)[:, None]
-        return np.array([np.interp(rates, *curve) for curve in zip(false, found, strict=True)])
+        false, found = (
+            np.pad(np.cumsum(counts @ times.T, axis=0), ((1, 0), (0, 0))).T
+            for counts in (self._false, self._found)
+        )
+        shares = found / (times @ self._nodules)[:, None]
+        false = false / times.shape[1]
+        return np.array([np.interp(rates, *curve) for curve in zip(false, shares, strict=True)])
