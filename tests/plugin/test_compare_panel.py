@@ -140,12 +140,25 @@ def test_differences_lie_over_the_scan_and_are_nobodys_mask(
     wanted = (mine.array > 0) * 1 + (others.array > 0) * 2
     assert np.array_equal(layer.data, wanted)
     assert layer not in model_session.layers_for("mask")
+    assert all(viewer.layers.index(layer) > viewer.layers.index(mask) for mask in pair)
     assert model_session.mask is pair[0]
     assert model_session.unsaved_layers == unsaved
     colours = layer.colormap.map(np.array([0, 1, 2, 3]))
     assert colours[0][3] == 0
     assert colours[3][3] < colours[1][3]  # what both have is pale
     viewer.layers.remove(layer)
+    assert not panel.masks.differences.isChecked()
+
+
+def test_differences_of_a_panel_that_was_closed_do_not_stay(
+    panel: ComparePanel, model_session: Session, pair: tuple[Labels, Labels], qtbot: QtBot
+) -> None:
+    click_compare(panel, qtbot)
+    qtbot.mouseClick(panel.masks.differences, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: differences(model_session.viewer) is not None, timeout=LONG)
+    other = ComparePanel(model_session.viewer)
+    qtbot.addWidget(other)
+    assert differences(model_session.viewer) is None
     assert not panel.masks.differences.isChecked()
 
 

@@ -66,6 +66,7 @@ class MaskPairing(QObject):
         self._scan: Volume | None = None
         self._took = 0.0
         self._preview = MaskPreview(session, OF_DIFFERENCES, self)
+        self._preview.hide()  # that of a panel which was closed
         self._preview.gone.connect(partial(view.differences.setChecked, False))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
