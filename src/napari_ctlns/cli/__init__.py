@@ -16,6 +16,7 @@ from napari_ctlns import __version__
 from napari_ctlns.cli import (
     click_command,
     cohort_command,
+    froc_command,
     importing_command,
     learning_commands,
     making_commands,
@@ -54,6 +55,7 @@ def _ctlns(
 for _commands in (
     making_commands,
     scan_commands,
+    froc_command,
     click_command,
     learning_commands,
     importing_command,
