@@ -1,5 +1,7 @@
 """What the pages promise is there: commands, messages, rooms, pictures, versions."""
 
+import ast
+import importlib
 import re
 import shlex
 import subprocess
@@ -37,6 +39,31 @@ def test_the_tutorial_uses_commands_and_flags_there_are() -> None:
         assert program == "ctlns"
         flags = {flag for option in known[name].params for flag in option.opts}
         assert {word for word in rest if word.startswith("--")} <= flags
+
+
+@pytest.mark.parametrize("page", [path.name for path in PAGES])
+def test_commands_on_every_page_are_there(page: str) -> None:
+    known = typer.main.get_command(app).commands
+    for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+        words = line.partition("#")[0].replace("[", " ").replace("]", " ").replace(")", " ").split()
+        if words[:1] != ["ctlns"] or words[1].startswith("-"):
+            continue
+        command = known[words[1].rstrip(",")]
+        command = getattr(command, "commands", {}).get(words[2], command) if words[2:] else command
+        options = [
+            flag for option in command.params for flag in option.opts + option.secondary_opts
+        ]
+        asked = {flag for word in words for flag in word.split("/") if flag.startswith("--")}
+        assert asked <= {*options, "--help", "--version"}, line
+
+
+@pytest.mark.parametrize("page", [path.name for path in PAGES])
+def test_python_on_every_page_names_what_there_is(page: str) -> None:
+    for code in blocks(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("napari_ctlns"):
+                module = importlib.import_module(node.module or "")
+                assert [n.name for n in node.names if not hasattr(module, n.name)] == []
 
 
 def test_the_recipe_of_the_tutorial_is_one(tmp_path: Path) -> None:
