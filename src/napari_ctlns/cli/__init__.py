@@ -19,6 +19,7 @@ from napari_ctlns.cli import (
     importing_command,
     learning_commands,
     making_commands,
+    report_commands,
     scan_commands,
     tuning_command,
     window_command,
@@ -54,6 +55,7 @@ def _ctlns(
 for _commands in (
     making_commands,
     scan_commands,
+    report_commands,
     click_command,
     learning_commands,
     importing_command,

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from napari_ctlns.cli.options import JSON, SERIES, STRICT, print_json, print_rows, print_table
+from napari_ctlns.cli.options import (
+    GIVEN_BY,
+    JSON,
+    PROBABILITY,
+    SERIES,
+    STRICT,
+    print_json,
+    print_rows,
+    print_table,
+)
 from napari_ctlns.errors import MaskError, ScanError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.volume import Volume
@@ -108,20 +117,30 @@ def lungs(
 def measure(
     scan: SCAN,
     mask: Annotated[Path, typer.Argument(metavar="MASK", help="One label per nodule.")],
-    out: Annotated[Path, typer.Option(help="The nodule table to write: .csv or .json.")],
+    out: Annotated[
+        Path, typer.Option(help="The nodule table to write: .csv, .json or, DICOM SR, .dcm.")
+    ],
+    probability: PROBABILITY = None,
+    model: GIVEN_BY = None,
     series: SERIES = None,
     strict: STRICT = False,
 ) -> None:
     """Measure every nodule of a mask."""
-    from napari_ctlns.formats import read_mask_onto
+    from napari_ctlns.formats import read_probability
     from napari_ctlns.measurement import measure as measure_nodules
     from napari_ctlns.measurement import write_table
 
     volume = read_for_command(scan, series, strict)
-    nodules = _warned(read_mask_onto(mask, volume))
-    if not nodules.array.any():
-        raise MaskError(f"no nodules in {mask}; draw or predict some first")
-    write_table(measure_nodules(nodules, volume), out)
+    nodules = nodules_of(mask, volume)
+    likely = None if probability is None else read_probability(probability, volume)
+    if out.suffix.lower() == ".dcm":
+        from napari_ctlns.reporting.dicom_sr import report_sr
+
+        typer.echo(
+            f"its segments are in {report_sr(nodules, volume, out, likely, model)}", err=True
+        )
+    else:
+        write_table(measure_nodules(nodules, volume, likely), out)
 
 
 def compare(
@@ -133,9 +152,25 @@ def compare(
     from napari_ctlns.formats import read_mask, read_mask_onto
     from napari_ctlns.metrics import compare_masks
 
-    true_mask = _warned(read_mask(truth))
-    agreement = compare_masks(_warned(read_mask_onto(mask, true_mask)), true_mask)
+    true_mask = warned(read_mask(truth))
+    agreement = compare_masks(warned(read_mask_onto(mask, true_mask)), true_mask)
     (print_json if json else print_table)(agreement)
+
+
+def nodules_of(mask: Path, scan: Volume) -> Volume:
+    """Read a mask onto the grid of a scan; say what was mended.
+
+    Raises
+    ------
+    MaskError
+        As `read_mask_onto`, and if there is no nodule in it.
+    """
+    from napari_ctlns.formats import read_mask_onto
+
+    nodules = warned(read_mask_onto(mask, scan))
+    if not nodules.array.any():
+        raise MaskError(f"no nodules in {mask}; draw or predict some first")
+    return nodules
 
 
 def read_for_command(scan: Path, series: str | None, strict: bool) -> Volume:
@@ -144,7 +179,7 @@ def read_for_command(scan: Path, series: str | None, strict: bool) -> Volume:
     from napari_ctlns.formats.dicom.series import SeveralSeriesError
 
     try:
-        return _warned(read_scan(scan, series=series, strict=strict))
+        return warned(read_scan(scan, series=series, strict=strict))
     except SeveralSeriesError as error:
         print_rows(
             ("UID", "description", "modality", "slices", "size"),
@@ -156,7 +191,7 @@ def read_for_command(scan: Path, series: str | None, strict: bool) -> Volume:
         raise ScanError(error.summary) from error
 
 
-def _warned(volume: Volume) -> Volume:
+def warned(volume: Volume) -> Volume:
     """Say what was mended on reading."""
     for words in volume.source.warnings:
         typer.echo(f"warning: {words}", err=True)

@@ -1,0 +1,33 @@
+"""All that is measured of nodules, for reports."""
+
+import pandas as pd
+
+from napari_ctlns.masks.lungs import lung_mask
+from napari_ctlns.measurement import measure
+from napari_ctlns.measurement.details import measure_details
+from napari_ctlns.volume import Volume
+
+
+def all_measured(mask: Volume, scan: Volume, probability: Volume | None = None) -> pd.DataFrame:
+    """Return the nodule table with its details, the lungs found for them.
+
+    Parameters
+    ----------
+    mask, scan, probability
+        As for `measurement.measure`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `measurement.COLUMNS`, then `measurement.details.DETAILS`; side and distance to the
+        pleura are unknown where no lungs are found.
+
+    Raises
+    ------
+    MaskError
+        If the grids differ.
+    """
+    table = measure(mask, scan, probability)
+    lungs = lung_mask(scan)
+    found = lungs if lungs.array.any() else None
+    return table.merge(measure_details(mask, scan, lungs=found), on="label")
