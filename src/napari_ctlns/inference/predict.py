@@ -195,10 +195,10 @@ def _check_outputs(spec: PredictSpec) -> None:
                 known = " ".join(EXTENSIONS)
                 raise OutputError(f"cannot write {path.name}: unknown extension; use {known}")
             _check_writable(path)
-    for table, known in ((spec.table, (".csv", ".json")), (spec.candidates, (".csv",))):
+    for table, kinds in ((spec.table, (".csv", ".json")), (spec.candidates, (".csv",))):
         if table is not None:
-            if table.suffix.lower() not in known:
-                raise OutputError(f"cannot write {table.name}: use {' or '.join(known)}")
+            if table.suffix.lower() not in kinds:
+                raise OutputError(f"cannot write {table.name}: use {' or '.join(kinds)}")
             _check_writable(table)
 
 

@@ -27,7 +27,11 @@ def all_measured(mask: Volume, scan: Volume, probability: Volume | None = None) 
     MaskError
         If the grids differ.
     """
-    table = measure(mask, scan, probability)
+    return with_lungs(measure(mask, scan, probability), mask, scan)
+
+
+def with_lungs(table: pd.DataFrame, mask: Volume, scan: Volume) -> pd.DataFrame:
+    """Return a nodule table with its details, the lungs found for them; as `all_measured`."""
     lungs = lung_mask(scan)
     found = lungs if lungs.array.any() else None
     return table.merge(measure_details(mask, scan, lungs=found), on="label")

@@ -228,10 +228,9 @@ def _remarks(label: int, findings: Findings | None) -> str:
     if findings is None or label not in findings.labels:
         return ""
     finding = findings.of_label(label)
-    said = ["" if finding.status == "new" else finding.status]
-    said.append("" if finding.type == "unknown" else f"{finding.type} to the reader")
-    said.append(finding.note.strip())
-    return "; ".join(part for part in said if part)
+    status = "" if finding.status == "new" else finding.status
+    kind_said = "" if finding.type == "unknown" else f"{finding.type} to the reader"
+    return "; ".join(part for part in (status, kind_said, finding.note.strip()) if part)
 
 
 def _versions() -> str:
