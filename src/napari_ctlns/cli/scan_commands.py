@@ -7,6 +7,21 @@ from typing import Annotated
 
 import typer
 
+from napari_ctlns.cli.circumstances import (
+    AGE,
+    EXCLUDED,
+    GROWTH,
+    PRIOR,
+    PRIOR_CATEGORY,
+    REMARKS,
+    RISK,
+    SETTING,
+    SIZE_BY,
+    SizeBy,
+    advised,
+    circumstances_of,
+    read_prior,
+)
 from napari_ctlns.cli.options import JSON, SERIES, STRICT, print_json, print_rows, print_table
 from napari_ctlns.errors import MaskError, ScanError
 from napari_ctlns.findings import Annotation
@@ -109,19 +124,60 @@ def measure(
     scan: SCAN,
     mask: Annotated[Path, typer.Argument(metavar="MASK", help="One label per nodule.")],
     out: Annotated[Path, typer.Option(help="The nodule table to write: .csv or .json.")],
+    details: Annotated[
+        bool, typer.Option("--details/--no-details", help="Add axes in place, type, IBSI and more.")
+    ] = False,
+    lungs: Annotated[
+        Path | None,
+        typer.Option(metavar="MASK", help="The lungs, for the details; found if not given."),
+    ] = None,
+    setting: SETTING = None,
+    risk: RISK = None,
+    age: AGE = None,
+    cancer_or_immunosuppression: EXCLUDED = False,
+    prior: PRIOR = None,
+    prior_category: PRIOR_CATEGORY = None,
+    growth: GROWTH = None,
+    size_by: SIZE_BY = SizeBy.diameter,
+    remark: REMARKS = None,
     series: SERIES = None,
     strict: STRICT = False,
 ) -> None:
-    """Measure every nodule of a mask."""
+    """Measure every nodule of a mask; with a setting, say what guidelines advise."""
     from napari_ctlns.formats import read_mask_onto
     from napari_ctlns.measurement import measure as measure_nodules
-    from napari_ctlns.measurement import write_table
+    from napari_ctlns.measurement import with_details, write_table
 
+    circumstances = circumstances_of(
+        setting, risk, age, cancer_or_immunosuppression, prior, prior_category, size_by, remark
+    )
+    grown = None if growth is None else read_prior(growth)
     volume = read_for_command(scan, series, strict)
     nodules = _warned(read_mask_onto(mask, volume))
     if not nodules.array.any():
         raise MaskError(f"no nodules in {mask}; draw or predict some first")
-    write_table(measure_nodules(nodules, volume), out)
+    table = measure_nodules(nodules, volume)
+    columns = list(table.columns)
+    if details or circumstances.setting is not None:
+        table = with_details(table, nodules, volume, _lungs(volume, lungs) if details else None)
+        columns = list(table.columns) if details else columns
+    if circumstances.setting is not None:
+        table, columns = advised(table, circumstances, grown, columns)
+    write_table(table[columns], out)
+
+
+def _lungs(volume: Volume, path: Path | None) -> Volume | None:
+    """Return the lungs of a scan: those of a file, or what is found; None if none are."""
+    from napari_ctlns.formats import read_mask_onto
+    from napari_ctlns.masks.lungs import lung_mask
+
+    lungs = lung_mask(volume) if path is None else _warned(read_mask_onto(path, volume))
+    if lungs.array.any():
+        return lungs
+    if path is not None:
+        raise MaskError(f"no lungs in {path}; leave --lungs away to have them found")
+    typer.echo("warning: no lungs found: side and distance to the pleura stay empty", err=True)
+    return None
 
 
 def compare(

@@ -97,6 +97,13 @@ def measure_details(
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
+def with_details(
+    table: pd.DataFrame, mask: Volume, scan: Volume, lungs: Volume | None = None
+) -> pd.DataFrame:
+    """Return the nodule table of a mask with `DETAILS` appended; parameters as above."""
+    return table.merge(measure_details(mask, scan, lungs=lungs), on="label", validate="1:1")
+
+
 def _row(
     label: int,
     box: Box,
