@@ -225,8 +225,8 @@ def test_the_command_writes_the_page(tmp_path, series, capsys):
     before = sorted(p.name for p in tmp_path.iterdir())
     capsys.readouterr()
     for out, more, said in (
-        ("n.html", ["--growth", str(tmp_path / "g.csv")], "no table of growth"),
-        ("n.html", ["--growth", str(tmp_path / "none.csv")], "no table of growth in"),
+        ("n.html", ["--growth", str(tmp_path / "g.csv")], "no growth table"),
+        ("n.html", ["--growth", str(tmp_path / "none.csv")], "no growth table in"),
         ("n.html", ["--model", str(tmp_path)], "model"),
         ("n.html", ["--probability", str(tmp_path / "m.dcm")], ""),
         ("n.txt", [], "a report is a .html file"),

@@ -5,6 +5,20 @@ from typing import Annotated
 
 import typer
 
+from napari_ctlns.cli.circumstances import (
+    AGE,
+    EXCLUDED,
+    GROWTH,
+    PRIOR,
+    PRIOR_CATEGORY,
+    REMARKS,
+    RISK,
+    SETTING,
+    SIZE_BY,
+    SizeBy,
+    circumstances_of,
+    read_prior,
+)
 from napari_ctlns.cli.options import GIVEN_BY, PROBABILITY, SERIES, STRICT
 from napari_ctlns.cli.scan_commands import SCAN, nodules_of, read_for_command, warned
 
@@ -13,9 +27,15 @@ def report(
     scan: SCAN,
     mask: Annotated[Path, typer.Argument(metavar="MASK", help="One label per nodule.")],
     out: Annotated[Path, typer.Option(metavar="HTML", help="The page to write.")],
-    growth: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="What `ctlns growth` wrote.")
-    ] = None,
+    setting: SETTING = None,
+    risk: RISK = None,
+    age: AGE = None,
+    cancer_or_immunosuppression: EXCLUDED = False,
+    prior: PRIOR = None,
+    prior_category: PRIOR_CATEGORY = None,
+    growth: GROWTH = None,
+    size_by: SIZE_BY = SizeBy.diameter,
+    remark: REMARKS = None,
     probability: PROBABILITY = None,
     model: GIVEN_BY = None,
     identify: Annotated[
@@ -27,14 +47,17 @@ def report(
     """Write a page of a scan: its nodules in pictures and numbers, for reading and printing."""
     from napari_ctlns.formats import read_probability
     from napari_ctlns.formats.seg import findings_in
-    from napari_ctlns.reporting.growth import read_growth
     from napari_ctlns.reporting.measuring import all_measured
     from napari_ctlns.reporting.method import model_facts
     from napari_ctlns.reporting.page import Options, check_page, write_page
 
     check_page(out)
+    circumstances = circumstances_of(
+        setting, risk, age, cancer_or_immunosuppression, prior, prior_category, size_by, remark
+    )
     options = Options(
-        growth=None if growth is None else read_growth(growth),
+        circumstances=circumstances if setting is not None else None,
+        growth=None if growth is None else read_prior(growth),
         model={} if model is None else model_facts(model),
         identify=identify,
     )

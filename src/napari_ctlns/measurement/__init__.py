@@ -1,6 +1,6 @@
 """Nodules in numbers: mask and scan become the nodule table, its details, and advice."""
 
-from napari_ctlns.measurement.details import DETAILS, measure_details
+from napari_ctlns.measurement.details import DETAILS, measure_details, with_details
 from napari_ctlns.measurement.table import (
     COLUMNS,
     measure,
@@ -16,5 +16,6 @@ __all__ = [
     "measure_details",
     "measure_nodules",
     "read_table",
+    "with_details",
     "write_table",
 ]

@@ -21,7 +21,6 @@ from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Findings
 from napari_ctlns.formats.seg import findings_in, read_header, seg_of, segment_numbers, told
 from napari_ctlns.formats.seg.source import source_images
-from napari_ctlns.reporting.measuring import all_measured
 from napari_ctlns.reporting.method import ModelName, model_name
 from napari_ctlns.reporting.quantities import (
     ABNORMAL,
@@ -108,22 +107,20 @@ def write_sr(
 
 
 def report_sr(
+    table: pd.DataFrame,
     mask: Volume,
     scan: Volume,
     path: str | os.PathLike[str],
-    probability: Volume | None = None,
     model: Path | None = None,
 ) -> Path:
-    """Measure a mask that was read from a file and write a Structured Report, see `write_sr`.
+    """Write a Structured Report of a mask as it was read from a file, see `write_sr`.
 
     Raises
     ------
     CtlnsError
-        As `write_sr`; MaskError if the grids differ; ModelError if ``model`` is none.
+        As `write_sr`; ModelError if ``model`` is none.
     """
-    of_dicom_series(scan, Path(path))
     name = None if model is None else model_name(model)
-    table = all_measured(mask, scan, probability)
     return write_sr(table, mask, scan, path, findings_in(mask.source), name)
 
 

@@ -1,41 +1,13 @@
 """What became of nodules between two scans, as `ctlns growth` wrote it, in a report of one."""
 
 import math
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from napari_ctlns.errors import MaskError
 from napari_ctlns.reporting.wording import number
-
-_NEEDED = (
-    *("label", "later_label", "status", "days", "volume_mm3", "later_volume_mm3"),
-    *("volume_change_percent", "doubling_time_days", "mean_diameter_mm", "later_mean_diameter_mm"),
-)
-
-
-def read_growth(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a table of growth.
-
-    Raises
-    ------
-    MaskError
-        If the file is missing, or no table of growth.
-    """
-    path = Path(path)
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        message = f"no table of growth in {path}"
-        raise MaskError(f"{message}; give what `ctlns growth` wrote") from error
-    missing = [name for name in _NEEDED if name not in table]
-    if missing:
-        message = f"no table of growth: {path} lacks the column {missing[0]}"
-        raise MaskError(f"{message}; give what `ctlns growth` wrote")
-    return table.astype({"label": "Int64", "later_label": "Int64"})
 
 
 def is_later(growth: pd.DataFrame, table: pd.DataFrame) -> bool:
@@ -51,7 +23,7 @@ def is_later(growth: pd.DataFrame, table: pd.DataFrame) -> bool:
         ("later_label", "later_volume_mm3", True),
         ("label", "volume_mm3", False),
     ):
-        told = growth[[label, volume]].dropna()
+        told = growth.reindex(columns=[label, volume]).dropna()
         pairs = list(zip(told[label], told[volume], strict=True))
         alike = (math.isclose(volumes.get(int(k), -1.0), v, rel_tol=1e-3) for k, v in pairs)
         if len(pairs) == len(volumes) and all(alike):
@@ -67,10 +39,9 @@ def growth_words(row: Mapping[str, Any], later: bool) -> str:
     if row["status"] == "gone":
         return "Not found on the later scan"
     before, after = row["volume_mm3"], row["later_volume_mm3"]
-    change = number(row["volume_change_percent"], 0, "%")
+    change = number(row.get("volume_change_percent"), 0, "%")
     sign = "" if change.startswith("\N{MINUS SIGN}") else "+"
-    days = number(row["days"], 0)
-    since = f" in {days} days" if math.isfinite(float(row["days"])) else ""
+    since = f" in {number(row['days'], 0)} days" if math.isfinite(float(row["days"])) else ""
     words = (
         f"{'Since the earlier scan' if later else 'To the later scan'}: volume "
         f"{number(before, 0)} \N{RIGHTWARDS ARROW} {number(after, 0)} mm³ ({sign}{change}){since}"
@@ -79,7 +50,7 @@ def growth_words(row: Mapping[str, Any], later: bool) -> str:
 
 
 def _doubling(row: Mapping[str, Any]) -> str:
-    time = float(row["doubling_time_days"])
+    time = float(row.get("doubling_time_days", math.nan))
     if not math.isfinite(time):
         return ""
     low, high = (row.get(f"doubling_time_{end}_days", math.nan) for end in ("low", "high"))

@@ -3,8 +3,7 @@
 import pandas as pd
 
 from napari_ctlns.masks.lungs import lung_mask
-from napari_ctlns.measurement import measure
-from napari_ctlns.measurement.details import measure_details
+from napari_ctlns.measurement import measure, with_details
 from napari_ctlns.volume import Volume
 
 
@@ -34,4 +33,4 @@ def with_lungs(table: pd.DataFrame, mask: Volume, scan: Volume) -> pd.DataFrame:
     """Return a nodule table with its details, the lungs found for them; as `all_measured`."""
     lungs = lung_mask(scan)
     found = lungs if lungs.array.any() else None
-    return table.merge(measure_details(mask, scan, lungs=found), on="label")
+    return with_details(table, mask, scan, found)

@@ -44,7 +44,7 @@ class Options:
     circumstances
         What guidelines are asked with; None: they are not asked.
     growth
-        A table of growth to or from another scan, see `growth.read_growth`.
+        A table of growth to or from another scan, as `ctlns growth` writes it.
     model
         Facts of the model that found the nodules, see `method.model_facts`.
     identify
