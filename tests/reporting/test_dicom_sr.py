@@ -17,7 +17,7 @@ from pydicom.sr.codedict import codes
 from napari_ctlns.cli import main
 from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Finding, Findings
-from napari_ctlns.formats import read_mask_onto, write_volume
+from napari_ctlns.formats import read_mask_onto, read_scan, write_volume
 from napari_ctlns.measurement import COLUMNS
 from napari_ctlns.reporting.dicom_sr import write_sr
 from napari_ctlns.reporting.measuring import all_measured
@@ -158,6 +158,22 @@ def test_the_verifier_finds_no_error(tmp_path, series):
     volume, mask = series
     table = all_measured(mask, volume, volume.probability(np.full(mask.array.shape, 0.7)))
     seg = write_sr(table, mask, volume, tmp_path / "r.dcm", model=ModelName("m", "1"))
+    assert dciodvfy(seg) == []
+    assert dciodvfy(tmp_path / "r.dcm") == []
+
+
+def test_the_verifier_finds_no_error_where_the_scan_s_own_header_has_some(tmp_path, series):
+    volume, mask = series
+    folder = tmp_path / "ct"
+    shutil.copytree(volume.source.path, folder)
+    for path in folder.iterdir():
+        ds = pydicom.dcmread(path)
+        with pydicom.config.disable_value_validation():
+            ds.PatientAge, ds.PatientSex = "0Y", "unknown"
+            ds.ReferencedStudySequence = [pydicom.Dataset()]
+            ds.save_as(path)
+    own = read_scan(folder)
+    seg = write_sr(all_measured(mask, own), own.mask(mask.array), own, tmp_path / "r.dcm")
     assert dciodvfy(seg) == []
     assert dciodvfy(tmp_path / "r.dcm") == []
 

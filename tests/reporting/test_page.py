@@ -221,6 +221,9 @@ def test_the_command_writes_the_page(tmp_path, series, capsys):
     with_it = [str(tmp_path / "r.html"), "--probability", str(tmp_path / "p.nii.gz")]
     assert main([*words, *with_it]) == 0
     assert "25 %" in (tmp_path / "r.html").read_text("utf-8")
+    asked = ["--setting", "incidental", "--risk", "high", "--age", "60"]
+    assert main([*words, str(tmp_path / "r.html"), *asked]) == 0
+    assert "Fleischner 2017" in (tmp_path / "r.html").read_text("utf-8")
     (tmp_path / "g.csv").write_text("a,b\n1,2\n", "utf-8")
     before = sorted(p.name for p in tmp_path.iterdir())
     capsys.readouterr()

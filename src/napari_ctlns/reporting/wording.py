@@ -8,8 +8,10 @@ _MINUS = "\N{MINUS SIGN}"
 _DASH = "\N{EN DASH}"
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
-_MEASURED: tuple[tuple[str, str, str, int], ...] = (
-    # column, name, unit, digits
+_Names = tuple[tuple[str, str, str, int], ...]
+"""Of columns: column, name, unit, digits."""
+
+_SIZES: _Names = (
     ("mean_diameter_mm", "Mean diameter", "mm", 1),
     ("max_3d_diameter_mm", "Greatest diameter in 3D", "mm", 1),
     ("equivalent_diameter_mm", "Diameter of equal sphere", "mm", 1),
@@ -21,7 +23,9 @@ _MEASURED: tuple[tuple[str, str, str, int], ...] = (
     ("flatness", "Flatness", "", 2),
     ("solid_diameter_mm", "Diameter of solid part", "mm", 1),
     ("solid_volume_mm3", "Volume of solid part", "mm³", 0),
-    ("median_hu", "Median", "HU", 0),
+)
+_BESIDE: _Names = (
+    ("median_hu", "Median density", "HU", 0),
     ("contrast_hu", "Above surroundings", "HU", 0),
     ("pleura_distance_mm", "From the pleura", "mm", 1),
 )
@@ -47,15 +51,19 @@ def spread(row: Mapping[str, Any]) -> str:
 
 def measured(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return names and values of what was measured of a nodule, what is unknown left out."""
-    told = [("Long and short axis", f"{axes(row)} mm"), ("Mean density", spread(row))]
-    told += [
-        (name, number(row[column], digits, unit))
-        for column, name, unit, digits in _MEASURED
-        if math.isfinite(float(row[column]))
-    ]
+    told = [("Long and short axis", f"{axes(row)} mm"), *_known(row, _SIZES)]
+    told += [("Mean density", spread(row)), *_known(row, _BESIDE)]
     if math.isfinite(float(row["mean_probability"])):
         told.append(("Probability by the model", number(100 * row["mean_probability"], 0, "%")))
     return told
+
+
+def _known(row: Mapping[str, Any], names: _Names) -> list[tuple[str, str]]:
+    return [
+        (name, number(row[column], digits, unit))
+        for column, name, unit, digits in names
+        if math.isfinite(float(row[column]))
+    ]
 
 
 def kind(row: Mapping[str, Any]) -> str:
