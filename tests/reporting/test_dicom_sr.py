@@ -154,6 +154,35 @@ def test_a_seg_of_the_series_is_referred_to_and_another_mask_gets_one(tmp_path, 
     assert {p.name for p in tmp_path.iterdir()} == names
 
 
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_segs_of_others_without_tracking_ids_are_referred_to_or_drawn_anew(tmp_path, series, kind):
+    volume, mask = series
+    images = [pydicom.dcmread(one.path) for one in volume.source.slices]
+    segments = [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=f"lesion {number}",
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            segmented_property_type=codes.SCT.Nodule,
+            algorithm_type="MANUAL",
+        )
+        for number in (1, 2)
+    ]
+    pixels = np.searchsorted([0, 2, 5], mask.array).astype(np.uint8)
+    uids = (highdicom.UID(), 1, highdicom.UID(), 1)
+    seg = highdicom.seg.Segmentation(images, pixels, kind, segments, *uids, "X", "Y", "1", "2")
+    seg.save_as(tmp_path / "m.dcm")
+    read = read_mask_onto(tmp_path / "m.dcm", volume)
+    kept = write_sr(all_measured(read, volume), read, volume, tmp_path / "r.dcm")
+    assert kept.name == {"BINARY": "m.dcm", "LABELMAP": "r_seg.dcm"}[kind]
+    groups = srread(tmp_path / "r.dcm").content.get_volumetric_roi_measurement_groups()
+    assert [g.referenced_segment.referenced_segment_numbers for g in groups] == [[1], [2]]
+    assert len({g.tracking_uid for g in groups}) == 2
+    of = pydicom.dcmread(kept).SOPInstanceUID
+    assert {g.referenced_segment.referenced_sop_instance_uid for g in groups} == {of}
+    assert dciodvfy(tmp_path / "r.dcm") == []
+
+
 def test_the_verifier_finds_no_error(tmp_path, series):
     volume, mask = series
     table = all_measured(mask, volume, volume.probability(np.full(mask.array.shape, 0.7)))

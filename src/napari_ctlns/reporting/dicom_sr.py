@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydicom import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import SegmentationStorage, generate_uid
 
 from napari_ctlns import __version__
 from napari_ctlns.atomic import atomic_path
@@ -64,7 +64,8 @@ def write_sr(
         and ``side`` if it has them. What is NaN is left out.
     mask
         On the grid of ``scan``. The SEG file it was read from is referred to, if that was
-        drawn on the series of the scan; else a new SEG is written beside the report.
+        drawn on the series of the scan and is no label map; else a new SEG is written beside
+        the report.
     scan
         Read from a DICOM series, whose patient and study the report takes over.
     path
@@ -150,7 +151,8 @@ def _seg_of_series(mask: Volume, scan: Volume) -> Dataset | None:
         for one in item.get("ReferencedInstanceSequence") or []
     }
     there = named and named <= {one.uid for one in scan.source.slices}
-    return header if there else None
+    # few who read reports know label maps yet
+    return header if there and header.SOPClassUID == SegmentationStorage else None
 
 
 def _report(
