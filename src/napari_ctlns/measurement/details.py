@@ -11,10 +11,11 @@ from napari_ctlns.masks.label_box import around
 from napari_ctlns.masks.solid_part import LOOK_MM, solid_part
 from napari_ctlns.measurement.axes import Axes, Point, axial_axes
 from napari_ctlns.measurement.intensity import Intensity, intensity_of
+from napari_ctlns.measurement.labels import boxes_of, check_grids
 from napari_ctlns.measurement.place import Sides, pleura_distance_mm
 from napari_ctlns.measurement.shape import principal_axes
 from napari_ctlns.measurement.surroundings import cut_by_edge, surroundings_hu
-from napari_ctlns.measurement.table import boxes_of, check_grids, cropped
+from napari_ctlns.measurement.table import cropped
 from napari_ctlns.volume import Geometry, Volume
 
 _ENDS = [

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.measure import marching_cubes
 
-from napari_ctlns.measurement.distances import longest
+from napari_ctlns.measurement.distances import max_diameter_mm
 from napari_ctlns.volume import FloatArray, Triple
 
 
@@ -45,7 +45,7 @@ def mesh_shape(inside: npt.NDArray[Any], spacing: Triple) -> MeshShape:
         volume_mm3=volume,
         surface_area_mm2=area,
         sphericity=float((36 * np.pi * volume**2) ** (1 / 3) / area),
-        max_3d_diameter_mm=longest(vertices.astype(float))[0],
+        max_3d_diameter_mm=max_diameter_mm(inside, spacing),
     )
 
 
