@@ -7,6 +7,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from napari_ctlns.formats import read_scan
+from napari_ctlns.reporting.measuring import all_measured
 
 IDENTITY = {
     "PatientName": "Zzyzx^Quentin",
@@ -70,6 +71,18 @@ def series(tmp_path_factory):
     write_slices(folder, hu)
     volume = read_scan(folder)
     return volume, volume.mask(labels)
+
+
+@pytest.fixture(scope="session")
+def measured(series):
+    """All that is measured of it, with one probability everywhere."""
+    volume, mask = series
+    return all_measured(mask, volume, volume.probability(np.full(mask.array.shape, 0.875)))
+
+
+@pytest.fixture
+def table(measured):
+    return measured.copy()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from napari_ctlns.cli import main
 from napari_ctlns.formats import read_probability, write_candidates, write_volume
-from napari_ctlns.measurement import measure
+from napari_ctlns.measurement import measure, write_table
 from napari_ctlns.measurement.candidates import candidates_of
 
 
@@ -20,13 +20,14 @@ def written(tmp_path, series):
     write_volume(mask, inputs / "m.dcm")
     write_volume(volume.probability(np.full(mask.array.shape, 0.5, np.float32)), inputs / "p.mha")
     scan, labels = str(volume.source.path), str(inputs / "m.dcm")
-    for name in ("t.csv", "t.json", "r.dcm"):
-        assert main(["measure", scan, labels, "--out", str(out / name)]) == 0
+    for name, more in (("t.csv", ["--details"]), ("r.dcm", [])):
+        assert main(["measure", scan, labels, "--out", str(out / name), *more]) == 0
     for name, more in (("r.html", []), ("told.html", ["--identify"])):
         assert main(["report", scan, labels, "--out", str(out / name), *more]) == 0
     for name in ("n.obj", "n.stl"):
         assert main(["mesh", labels, "--out", str(out / name)]) == 0
     table = measure(mask, volume, read_probability(inputs / "p.mha", volume))
+    write_table(table, out / "t.json")
     write_candidates(out / "c.csv", candidates_of(table, volume.scan_id))
     return {path.name: path.read_bytes() for path in out.iterdir()}
 

@@ -20,12 +20,6 @@ from napari_ctlns.reporting.page import Options, write_page
 from napari_ctlns.volume import Geometry, Volume
 
 
-@pytest.fixture(scope="session")
-def table(series):
-    volume, mask = series
-    return all_measured(mask, volume, volume.probability(np.full(mask.array.shape, 0.875)))
-
-
 @pytest.fixture
 def page(tmp_path, series, table):
     """The text of a page written with these options."""
