@@ -96,6 +96,11 @@ def test_growth_is_told_of_the_nodule_that_grew(page, table):
     assert f"volume 100 {arrow} {volumes[0]:.0f} mm³ (+250 %) in 90 days" in first
     assert "volume doubling time 50 days (40 to 60)" in first
     assert "New since the earlier scan" in second
+    unsure = later.assign(change="within measurement error", doubling_time_high_days=np.inf)
+    unsure.loc[1, "status"] = "not covered"
+    first, second = re.findall(r"<article.*?</article>", page(growth=unsure), flags=re.DOTALL)
+    assert "in 90 days, within measurement error; volume doubling time 50 days, or none" in first
+    assert "The other scan does not cover this place" in second
     assert "1 of the nodules of the earlier scan is not on this one" in html
     names = {"label": "later_label", "volume_mm3": "later_volume_mm3"}
     earlier = later.rename(columns={**names, **{b: a for a, b in names.items()}})

@@ -16,6 +16,7 @@ from napari_ctlns import __version__
 from napari_ctlns.cli import (
     click_command,
     cohort_command,
+    froc_command,
     importing_command,
     learning_commands,
     making_commands,
@@ -56,6 +57,7 @@ for _commands in (
     making_commands,
     scan_commands,
     report_commands,
+    froc_command,
     click_command,
     learning_commands,
     importing_command,

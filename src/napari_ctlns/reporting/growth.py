@@ -38,6 +38,8 @@ def growth_words(row: Mapping[str, Any], later: bool) -> str:
         return "New since the earlier scan"
     if row["status"] == "gone":
         return "Not found on the later scan"
+    if row["status"] != "paired":
+        return "The other scan does not cover this place"
     before, after = row["volume_mm3"], row["later_volume_mm3"]
     change = number(row.get("volume_change_percent"), 0, "%")
     sign = "" if change.startswith("\N{MINUS SIGN}") else "+"
@@ -46,16 +48,17 @@ def growth_words(row: Mapping[str, Any], later: bool) -> str:
         f"{'Since the earlier scan' if later else 'To the later scan'}: volume "
         f"{number(before, 0)} \N{RIGHTWARDS ARROW} {number(after, 0)} mm³ ({sign}{change}){since}"
     )
-    return words + _doubling(row)
+    said = row.get("change")
+    return words + (f", {said}" if isinstance(said, str) else "") + _doubling(row)
 
 
 def _doubling(row: Mapping[str, Any]) -> str:
-    time = float(row.get("doubling_time_days", math.nan))
+    names = ("doubling_time_days", "doubling_time_low_days", "doubling_time_high_days")
+    time, low, high = (float(row.get(name, math.nan)) for name in names)
     if not math.isfinite(time):
         return ""
-    low, high = (row.get(f"doubling_time_{end}_days", math.nan) for end in ("low", "high"))
-    name = "volume doubling time" if time > 0 else "volume halving time"
-    words = f"; {name} {number(abs(time), 0)} days"
-    if math.isfinite(float(low)) and math.isfinite(float(high)):
-        words += f" ({number(low, 0)} to {number(high, 0)})"
-    return words
+    words = f"; volume {'doubling' if time > 0 else 'halving'} time {number(abs(time), 0)} days"
+    if math.isfinite(low) and math.isfinite(high) and low * high > 0:
+        return f"{words} ({number(abs(low), 0)} to {number(abs(high), 0)})"
+    # its interval holds no change at all
+    return f"{words}, or none: it may be stable" if math.isfinite(low) else words
