@@ -20,6 +20,7 @@ from napari_ctlns.cli import (
     importing_command,
     learning_commands,
     making_commands,
+    report_commands,
     scan_commands,
     tuning_command,
     window_command,
@@ -55,6 +56,7 @@ def _ctlns(
 for _commands in (
     making_commands,
     scan_commands,
+    report_commands,
     froc_command,
     click_command,
     learning_commands,
