@@ -16,6 +16,7 @@ from napari_ctlns import __version__
 from napari_ctlns.cli import (
     click_command,
     cohort_command,
+    growth_command,
     importing_command,
     learning_commands,
     making_commands,
@@ -55,6 +56,7 @@ for _commands in (
     making_commands,
     scan_commands,
     click_command,
+    growth_command,
     learning_commands,
     importing_command,
     tuning_command,
