@@ -7,7 +7,6 @@ balls, drawn into each scan where it has them, so that they are as round after t
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -17,12 +16,10 @@ from napari_ctlns.phantom.lattice import Array
 from napari_ctlns.phantom.making import make_phantom
 from napari_ctlns.phantom.noise import add_noise
 from napari_ctlns.phantom.spec import PhantomSpec
-from napari_ctlns.resampling import from_sitk_geometry, to_sitk
+from napari_ctlns.resampling import resample_moved
 from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Triple, Volume
 
 NODULE_HU = 40.0
-FIELD_STEP_MM = 6.0
-"""How fine the motion is sampled; it changes over centimetres."""
 SAMPLES = 5
 """Along each side of a voxel that a ball may fill in part."""
 
@@ -155,7 +152,7 @@ def make_pair(
     at_first = [first for first, _ in diameters_mm]
     at_last = [last for _, last in diameters_mm]
     hu = body.volume.array.astype(np.float32)
-    later_hu = _seen_later(hu, geometry, later_geometry, moved)
+    later_hu = resample_moved(hu, geometry, later_geometry, moved.earlier, outside=AIR_HU)
     scan, mask, labels = _finished(
         hu, geometry, centres, at_first, spec, f"{spec.name}-earlier", seeds[1]
     )
@@ -172,34 +169,6 @@ def make_pair(
 def _triple(point: FloatArray) -> Triple:
     x, y, z = (float(mm) for mm in point)
     return x, y, z
-
-
-def _seen_later(hu: Array, geometry: Geometry, target: Geometry, moved: _Moved) -> Array:
-    """Return the body, moved, on the grid of the later scan."""
-    coarse = target.resampled((FIELD_STEP_MM,) * 3)
-    # one more sample on each side: the field ends nowhere inside the scan
-    shape = (coarse.shape[0] + 2, coarse.shape[1] + 2, coarse.shape[2] + 2)
-    coarse = coarse.cropped((-1, -1, -1), shape)
-    index = np.stack(np.meshgrid(*map(np.arange, coarse.shape), indexing="ij"), axis=-1)
-    points = coarse.index_to_world(index.reshape(-1, 3))
-    steps = (moved.earlier(points) - points).reshape(*coarse.shape, 3)
-    field = sitk.GetImageFromArray(steps, isVector=True)
-    plain = to_sitk(np.zeros(coarse.shape, np.uint8), coarse)
-    field.CopyInformation(plain)
-    image = to_sitk(hu, geometry)
-    like = to_sitk(np.zeros((1, 1, 1), np.uint8), target.cropped((0, 0, 0), (1, 1, 1)))
-    resampled = sitk.Resample(
-        image,
-        target.shape[::-1],
-        sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64)),
-        sitk.sitkLinear,
-        like.GetOrigin(),
-        like.GetSpacing(),
-        like.GetDirection(),
-        float(AIR_HU),
-    )
-    assert from_sitk_geometry(resampled).same_grid(target)
-    return np.asarray(sitk.GetArrayFromImage(resampled), np.float32)
 
 
 def _places(lungs: Volume, count: int, apart_mm: float, rng: np.random.Generator) -> FloatArray:

@@ -133,7 +133,7 @@ def doubling_in_words(days: float, low_days: float, high_days: float) -> str:
     if np.isnan(days) or np.isnan(low_days):
         return "not known"
     if np.isinf(high_days):
-        return f"within measurement error; doubling no faster than in {_days(low_days)}"
+        return f"doubling no faster than in {_days(low_days)}; it may be stable"
     verb = "doubling in" if days > 0 else "halving in"
     low, high = abs(low_days), abs(high_days)
     return f"{verb} {_days(abs(days))} ({low:.0f} to {high:.0f})"
