@@ -37,6 +37,7 @@ from napari_ctlns.plugin.importing import Importable
 from napari_ctlns.plugin.panels.annotations_panel import AnnotationsPanel
 from napari_ctlns.plugin.panels.click_panel import ClickPanel
 from napari_ctlns.plugin.panels.correct_panel import CorrectPanel
+from napari_ctlns.plugin.panels.growth_panel import GrowthPanel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
 from napari_ctlns.plugin.panels.scan_panel import ScanPanel
@@ -53,7 +54,7 @@ from napari_ctlns.volume import Volume
 LONG = 60_000
 PANELS = (
     *(ScanPanel, ClickPanel, AnnotationsPanel, TrainPanel, PredictPanel),
-    *(CorrectPanel, NodulesPanel),
+    *(CorrectPanel, NodulesPanel, GrowthPanel),
 )
 CONTROLS = (
     QAbstractButton,

@@ -9,7 +9,7 @@ from napari_ctlns.volume import Triple
 if TYPE_CHECKING:
     import pandas as pd
 
-TITLES = ("Nodule", "mm³", "Later\nmm³", "Change", "Doubling time", "Diam.\nmm")
+TITLES = ("Nodule", "mm³", "Later\nmm³", "Change", "Doubling\ndays", "Diam.\nmm")
 MEANINGS = (
     "Its label on the earlier scan and on the later one",
     "Volume on the earlier scan",
@@ -107,9 +107,9 @@ def _time(row: dict[str, Any]) -> str:
     if low != low:
         return str(row["change"])
     if high == float("inf"):
-        return f"within error, ≥ {low:.0f} days"
+        return f"within error, ≥ {low:.0f}"
     halving = "halving " if days < 0 else ""
-    return f"{halving}{abs(days):.0f} days ({abs(low):.0f} to {abs(high):.0f})"
+    return f"{halving}{abs(days):.0f} ({abs(low):.0f} to {abs(high):.0f})"
 
 
 def _words(row: dict[str, Any], name: str) -> str:

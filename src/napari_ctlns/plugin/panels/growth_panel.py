@@ -84,6 +84,7 @@ class GrowthPanel(Panel):
         self.later.setToolTip("The nodules of the later scan")
         for choice in (self.earlier, self.later):
             let_be_narrow(choice, letters=16)
+            choice.setPlaceholderText("choose")
         set_numbers(self.days, 0, _MOST_DAYS, 1, 0)
         self.days.setSpecialValueText("not known")
         self.days.setSuffix(" days")
@@ -140,7 +141,8 @@ class GrowthPanel(Panel):
             found = proposed(self._visits)
             pair = found if found is not None else (None, None)
         for choice, visit in zip((self.earlier, self.later), pair, strict=True):
-            choice.setCurrentIndex(-1 if visit is None else layers.index(visit.layer))
+            if layers:
+                choice.setCurrentIndex(-1 if visit is None else layers.index(visit.layer))
         changed = [None if v is None else v.layer for v in before] != [
             None if v is None else v.layer for v in pair
         ]
@@ -191,6 +193,8 @@ class GrowthPanel(Panel):
         signs = [*(found.growth.warnings if found else ())]
         if found is not None and self._edits(found.earlier, found.later) != found.edits:
             signs.append("Edited since they were compared.")
+        if found is not None and reason:
+            signs.append(f"{reason} to compare again.")
         if self._beside.shown:
             signs.append(_HINT)
         self.signs.setText("\n".join(f"● {words}" for words in signs))

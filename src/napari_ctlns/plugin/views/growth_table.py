@@ -47,6 +47,7 @@ class GrowthTable(QTableWidget):
         header.setHighlightSections(False)
         header.setMinimumSectionSize(36)
         header.setStretchLastSection(False)
+        self.setToolTip("Click a row, or go up and down, to see that nodule on both scans")
         self.currentCellChanged.connect(self._reached)
         self.cellClicked.connect(self._reached)
 
@@ -63,9 +64,9 @@ class GrowthTable(QTableWidget):
         for k, row in enumerate(self._rows):
             for column, words in enumerate(row.cells):
                 self.setItem(k, column, self._cell(row, column, words))
-            if row.later_label in colours:
-                colour = QColor.fromRgbF(*colours[row.later_label][:3])
-                self.item(k, 0).setIcon(_swatch(colour))
+            rgb = colours.get(row.later_label)
+            colour = QColor("transparent") if rgb is None else QColor.fromRgbF(*rgb[:3])
+            self.item(k, 0).setIcon(_swatch(colour))
         self.setCurrentCell(-1, -1)
         self.resizeColumnsToContents()
         self._quiet = False
