@@ -210,7 +210,7 @@ def _finished(
 ) -> tuple[Volume, Volume, list[int]]:
     """Draw the balls, blur and add noise; return scan, mask and the label of each ball."""
     mask = np.zeros(geometry.shape, np.uint8)
-    labels = []
+    labels: list[int] = []
     for centre, diameter in zip(centres, diameters, strict=True):
         labels.append(max(labels, default=0) + 1 if diameter else 0)
         if diameter:

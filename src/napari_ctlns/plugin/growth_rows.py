@@ -50,7 +50,9 @@ class GrowthRow:
 
 def growth_rows(table: "pd.DataFrame") -> tuple[GrowthRow, ...]:
     """Return the rows of a growth table, as they come."""
-    return tuple(_row(row) for row in table.to_dict("records"))
+    columns = [str(name) for name in table.columns]
+    rows = table.itertuples(index=False, name=None)
+    return tuple(_row(dict(zip(columns, row, strict=True))) for row in rows)
 
 
 def summary(table: "pd.DataFrame") -> str:

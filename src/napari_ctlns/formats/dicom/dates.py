@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from napari_ctlns.volume import Volume
 
@@ -30,11 +30,11 @@ def days_between(scan: Volume, later_scan: Volume) -> int | None:
 def _dates(volume: Volume) -> Iterator[tuple[str, date]]:
     if volume.source.format != "dicom" or not volume.source.slices:
         return
-    header = None
+    header = Dataset()
     # the file may be gone, or be another one by now
     with contextlib.suppress(OSError, ValueError, AttributeError, NotImplementedError):
         path = volume.source.slices[0].path
         header = dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(_NAMES))
-    for name in _NAMES if header is not None else ():
+    for name in _NAMES:
         with contextlib.suppress(ValueError):
             yield name, datetime.strptime(str(header.get(name, ""))[:8], "%Y%m%d").date()

@@ -85,7 +85,7 @@ def align(scan: Volume, later_scan: Volume) -> Alignment:
 
 def aligning(scan: Volume, later_scan: Volume) -> Generator[Progress, None, Alignment]:
     """Do what `align` does in steps, and say after each how far it is."""
-    chests = []
+    chests: list[_Chest] = []
     for which, volume in (("earlier", scan), ("later", later_scan)):
         yield _at(len(chests))
         chests.append(_chest(volume, which))

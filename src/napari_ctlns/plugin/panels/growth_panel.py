@@ -133,20 +133,12 @@ class GrowthPanel(Panel):
             choice.clear()
             choice.addItems([visit.name for visit in self._visits] or ["no labels on a scan"])
             choice.setEnabled(bool(layers))
-        kept = [v for v in before if v is not None and v.layer in layers]
-        if self._chosen_by_hand and len(kept) == 2:
-            pair = kept[0], kept[1]
-        else:
-            self._chosen_by_hand = False
-            found = proposed(self._visits)
-            pair = found if found is not None else (None, None)
+        self._chosen_by_hand &= all(v is not None and v.layer in layers for v in before)
+        pair = before if self._chosen_by_hand else list(proposed(self._visits) or (None, None))
         for choice, visit in zip((self.earlier, self.later), pair, strict=True):
             if layers:
                 choice.setCurrentIndex(-1 if visit is None else layers.index(visit.layer))
-        changed = [None if v is None else v.layer for v in before] != [
-            None if v is None else v.layer for v in pair
-        ]
-        if changed:
+        if [v and v.layer for v in before] != [v and v.layer for v in pair]:
             self._say_days()
         self._show()
 
