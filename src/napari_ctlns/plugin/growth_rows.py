@@ -51,7 +51,8 @@ class GrowthRow:
 def growth_rows(table: "pd.DataFrame") -> tuple[GrowthRow, ...]:
     """Return the rows of a growth table, as they come."""
     columns = [str(name) for name in table.columns]
-    rows = table.itertuples(index=False, name=None)
+    known = table.fillna({"label": 0, "later_label": 0})
+    rows = known.itertuples(index=False, name=None)
     return tuple(_row(dict(zip(columns, row, strict=True))) for row in rows)
 
 
@@ -70,7 +71,7 @@ def _counted(table: "pd.DataFrame", column: str, words: str) -> list[str]:
 
 
 def _row(row: dict[str, Any]) -> GrowthRow:
-    label, later = _label(row["label"]), _label(row["later_label"])
+    label, later = int(row["label"]), int(row["later_label"])
     paired = row["status"] == "paired"
     name = f"{label} → {later}" if paired else f"{label or later} {_STATUS[row['status']]}"
     change = _signed(row["volume_change_percent"], "%")
@@ -87,10 +88,6 @@ def _row(row: dict[str, Any]) -> GrowthRow:
         row["change"] == "grown" or row["status"] == "new",
         (float(row["later_x_mm"]), float(row["later_y_mm"]), float(row["later_z_mm"])),
     )
-
-
-def _label(value: Any) -> int:
-    return int(value) if value == value and value is not None and str(value) != "<NA>" else 0
 
 
 def _volume(value: float) -> str:

@@ -17,8 +17,9 @@ from napari_ctlns.volume import Triple
 
 REPEATABILITY = 1.25
 """Two volumes of one nodule differ by less than this factor 95 times in 100."""
-BORDER_SHARE = 0.1
-"""How exactly a border is drawn: within this part of a voxel's width, one standard deviation."""
+BORDER_SHARE = 0.05
+"""How exactly a border is drawn: within this part of a voxel's width, one standard deviation.
+With it a ball of 100 mm3 in slices of 1 mm repeats within a third, a little more than was found."""
 Z_95 = 1.959964
 """Standard normal quantile of an interval of 95 %."""
 REPEAT_SD = float(np.log(REPEATABILITY) / (Z_95 * np.sqrt(2)))

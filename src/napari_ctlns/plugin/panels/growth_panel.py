@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import napari
 
 TABLE_FILES = ("CSV (*.csv)", "JSON (*.json)")
-_WIDTH = 440
+_WIDTH = 456
 _MOST_DAYS = 36525  # a hundred years
 _EMPTY = (
     "Open two scans of one patient, each with the labels of its nodules; then Compare lays one "
