@@ -16,6 +16,7 @@ from napari_ctlns import __version__
 from napari_ctlns.cli import (
     click_command,
     cohort_command,
+    froc_command,
     growth_command,
     importing_command,
     learning_commands,
@@ -55,6 +56,7 @@ def _ctlns(
 for _commands in (
     making_commands,
     scan_commands,
+    froc_command,
     click_command,
     growth_command,
     learning_commands,
