@@ -38,6 +38,7 @@ from napari_ctlns.plugin.panels.annotations_panel import AnnotationsPanel
 from napari_ctlns.plugin.panels.click_panel import ClickPanel
 from napari_ctlns.plugin.panels.compare_panel import FINDINGS, ComparePanel
 from napari_ctlns.plugin.panels.correct_panel import CorrectPanel
+from napari_ctlns.plugin.panels.growth_panel import GrowthPanel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
 from napari_ctlns.plugin.panels.scan_panel import ScanPanel
@@ -64,7 +65,7 @@ class FindingsPanel(ComparePanel):
 
 PANELS = (
     *(ScanPanel, ClickPanel, AnnotationsPanel, TrainPanel, PredictPanel),
-    *(CorrectPanel, NodulesPanel, ComparePanel, FindingsPanel),
+    *(CorrectPanel, NodulesPanel, GrowthPanel, ComparePanel, FindingsPanel),
 )
 CONTROLS = (
     QAbstractButton,
