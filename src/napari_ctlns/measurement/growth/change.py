@@ -2,7 +2,7 @@
 
 The error of a volume has two parts. One is there however fine the voxels are: a nodule
 that did not change, scanned again, has a volume within about 25 % (Hein et al. 2010,
-doi:10.1007/s10278-009-9182-2; Marchiano et al. 2009, doi:10.1148/radiol.2512081313), which
+PMC3043750; Marchiano et al. 2009, doi:10.1148/radiol.2512081313), which
 is why screening trials and guidelines call 25 % growth (Callister et al. 2015,
 doi:10.1136/thoraxjnl-2015-207168). The other comes from the border, which cannot be drawn
 better than to part of a voxel, and grows with surface over volume and with thick slices
