@@ -1,5 +1,12 @@
+import errno
+import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from napari_ctlns import atomic
 from napari_ctlns.atomic import atomic_path, write_text
 from napari_ctlns.errors import OutputError
 
@@ -48,3 +55,63 @@ def test_an_unwritable_place_is_told_in_words(tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
         write_text(tmp_path / "folder", "x")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def refused(monkeypatch, times):
+    """Let renaming be refused so many times, as Windows does while somebody reads the file."""
+    rename, refusals = Path.replace, iter(range(times))
+
+    def replace(path, target):
+        if next(refusals, None) is not None:
+            raise PermissionError(errno.EACCES, "in use")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+
+
+def test_a_file_that_is_just_read_is_replaced_a_moment_later(tmp_path, monkeypatch):
+    target = tmp_path / "state.json"
+    write_text(target, "old")
+    monkeypatch.setattr(atomic, "_PATIENCE_SECONDS", 60.0)
+    refused(monkeypatch, times=3)
+    write_text(target, "new")
+    assert target.read_text("utf-8") == "new"
+
+
+def test_a_file_that_stays_in_use_is_told_and_stays(tmp_path, monkeypatch):
+    target = tmp_path / "table.csv"
+    write_text(target, "old")
+    monkeypatch.setattr(atomic, "_PATIENCE_SECONDS", 0.05)
+    refused(monkeypatch, times=10**6)
+    with pytest.raises(OutputError, match="in use"):
+        write_text(target, "new")
+    assert target.read_text("utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def windows(monkeypatch, refusals):
+    """Import the module as on Windows, where locking ends in these errors first."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    waiting = iter(refusals)
+    asked = []
+
+    def locking(number, mode, size):
+        asked.append((number, mode, size))
+        if (error := next(waiting, None)) is not None:
+            raise OSError(error, "no lock")
+
+    fake = SimpleNamespace(locking=locking, LK_LOCK=1)
+    monkeypatch.setitem(sys.modules, "msvcrt", fake)
+    spec = importlib.util.spec_from_file_location("atomic_on_windows", atomic.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, asked
+
+
+def test_on_windows_one_waits_longer_than_its_lock_does(tmp_path, monkeypatch):
+    module, asked = windows(monkeypatch, [errno.EDEADLK, errno.EDEADLK])
+    with module.alone(tmp_path / "dataset.json"):
+        assert len(asked) == 3
+    module, _ = windows(monkeypatch, [errno.EACCES])
+    with pytest.raises(OSError, match="no lock"), module.alone(tmp_path / "dataset.json"):
+        pass

@@ -20,7 +20,7 @@ SOURCE = Path(napari_ctlns.__file__).parents[1]
 COMMANDS = {
     *("demo", "phantom", "info", "convert", "mask", "lungs", "prepare", "train", "watch"),
     *("control", "tune", "learn", "evaluate", "predict", "measure", "compare", "recipes", "open"),
-    *("import-model", "cohort", "click"),
+    *("import-model", "cohort", "click", "froc", "report", "mesh", "growth"),
 }
 HEAVY = ("torch", "monai", "openvino", "napari", "qtpy", "matplotlib")
 

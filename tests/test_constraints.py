@@ -1,4 +1,4 @@
-"""The pinned set holds everything that the project asks for, and nothing that only some can use."""
+"""The pinned sets hold everything that the project asks for, and nothing that only some can use."""
 
 import re
 import tomllib
@@ -35,6 +35,21 @@ def test_pins_hold_on_every_machine() -> None:
     assert pinned["torch"] == "2.13.0"
     assert not [v for v in pinned.values() if "+" in v], "a local build exists on one machine only"
     assert not [name for name in pinned if re.match(r"nvidia-|cuda-|triton$", name)]
+
+
+def test_the_oldest_versions_are_the_lower_bounds_of_all_that_is_installed_with_it() -> None:
+    lines = (ROOT / "constraints-oldest.txt").read_text("utf-8").splitlines()
+    oldest = [Requirement(line) for line in lines if not line.startswith("#")]
+    extras = PROJECT["project"]["optional-dependencies"]
+    asked = [*PROJECT["project"]["dependencies"], *extras["cohort"], *extras["nnunet"]]
+    bounds = {
+        Requirement(line).name: Requirement(line).specifier for line in [*asked, *extras["tune"]]
+    }
+    assert {line.name for line in oldest} == set(bounds)
+    for line in oldest:
+        (pin,) = line.specifier
+        assert pin.operator == "=="
+        assert f">={pin.version}" in {str(bound) for bound in bounds[line.name]}
 
 
 def test_no_qt_binding_is_a_dependency() -> None:

@@ -1,7 +1,8 @@
-"""Write constraints.txt anew: what pip resolves today for everything that tox uses.
+"""Write the constraints anew: what pip resolves today for all that tox uses, and the oldest.
 
 Run it with Python 3.11 on Linux, in an environment of its own, from the
 repository root: ``python tools/renew_constraints.py``. Nothing is installed.
+``python tools/renew_constraints.py oldest`` writes the second file alone.
 """
 
 import json
@@ -20,6 +21,18 @@ HEADER = """\
 # Written by tools/renew_constraints.py. The CUDA packages that some builds of
 # torch bring along are left open, and so is what only Windows or macOS needs.
 """
+OLDEST_HEADER = """\
+# The oldest version of each dependency that pyproject.toml allows: `tox -e oldest` tests these.
+# Written by tools/renew_constraints.py.
+"""
+
+
+def oldest(project: dict[str, Any]) -> str:
+    """Return the lower bound of each dependency, those of the extras too, as constraints."""
+    extras = project["project"]["optional-dependencies"].values()
+    lines = [*project["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    bounds = {re.sub(r">=([\d.]+).*", r"==\1", line) for line in lines if ">=" in line}
+    return OLDEST_HEADER + "".join(f"{line}\n" for line in sorted(bounds, key=str.lower))
 
 
 def wanted(project: dict[str, Any]) -> list[str]:
@@ -50,6 +63,9 @@ def is_cuda(name: str) -> bool:
 def main() -> None:
     """Resolve and write."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (ROOT / "constraints-oldest.txt").write_text(oldest(project), "utf-8")
+    if "oldest" in sys.argv[1:]:
+        return
     pins = [
         f"{name}=={version}\n" for name, version in resolve(wanted(project)) if not is_cuda(name)
     ]

@@ -1,9 +1,9 @@
-"""See to the system libraries that Qt and a virtual screen need on Linux.
+"""See to the system libraries that Qt and a virtual screen need on Linux, and a verifier of DICOM.
 
 Where all are there, or on Windows and macOS, nothing happens. As root on a
 Debian-family system the missing ones are installed. Elsewhere one line says
 which are missing and how to install them, and the run goes on: tests that need
-a window are skipped then.
+a window, or the verifier, are skipped then.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 PACKAGES = {
+    "dicom3tools": "dciodvfy",
     "libdbus-1-3": "libdbus-1.so.3",
     "libegl1": "libEGL.so.1",
     "libfontconfig1": "libfontconfig.so.1",
@@ -66,7 +67,7 @@ def advice(packages: list[str]) -> str:
     """Say in one line which packages are missing and how to get them."""
     needs = ", ".join(PACKAGES[package] for package in packages)
     command = " ".join(("sudo", *INSTALL, *packages))
-    return f"no window can be opened here: {needs} missing; on Debian or Ubuntu: {command}"
+    return f"tests of windows or DICOM are skipped: {needs} missing; on Debian or Ubuntu: {command}"
 
 
 def main() -> None:

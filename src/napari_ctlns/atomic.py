@@ -2,10 +2,12 @@
 
 import contextlib
 import csv
+import errno
 import io
 import os
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,13 +19,22 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(number: int) -> None:
-        msvcrt.locking(number, msvcrt.LK_LOCK, 1)
+        while True:
+            try:
+                return msvcrt.locking(number, msvcrt.LK_LOCK, 1)
+            except OSError as error:  # it gives up after ten seconds
+                if error.errno != errno.EDEADLK:
+                    raise
 
 else:
     import fcntl
 
     def _lock(number: int) -> None:
         fcntl.flock(number, fcntl.LOCK_EX)
+
+
+_PATIENCE_SECONDS = 1.0 if os.name == "nt" else 0.0
+_SECONDS_BETWEEN_TRIES = 0.02
 
 
 @contextlib.contextmanager
@@ -54,13 +65,36 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        temporary.replace(target)
+        into_place(temporary, target)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"cannot write {target}: {reason}; choose another place for it"
         raise OutputError(message) from error
     finally:
         _remove(temporary)
+
+
+def into_place(new: Path, target: Path) -> None:
+    """Rename a file or folder, over an older file too.
+
+    Windows refuses that at the moment somebody reads the older file, or a file of the
+    folder; there it is tried for a second.
+
+    Raises
+    ------
+    OSError
+        If it cannot be renamed.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            new.replace(target)
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+        else:
+            return
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Carrying an array from one grid to another."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -10,11 +11,13 @@ from scipy import ndimage
 
 from napari_ctlns.errors import ScanError
 from napari_ctlns.recipe import Preparation
-from napari_ctlns.volume import AIR_HU, Geometry, Triple, Volume, direction_rows
+from napari_ctlns.volume import AIR_HU, FloatArray, Geometry, Triple, Volume, direction_rows
 
 Interpolation = Literal["linear", "nearest"]
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
 
+MOVED_STEP_MM = 6.0
+"""How finely a motion is sampled: how patients lie and breathe changes over centimetres."""
 _VOXELS_AT_ONCE = 2**23
 """ITK takes copies of all that it is given and gives: a large scan goes through it in parts."""
 
@@ -79,9 +82,15 @@ def _around(
     """Return the part of an array that is needed for a target, and its grid."""
     corners = [(z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1)]
     last = np.multiply(corners, np.asarray(target.shape) - 1)
-    index = geometry.world_to_index(target.index_to_world(last))
+    return _part(array, geometry, geometry.world_to_index(target.index_to_world(last)))
+
+
+def _part(
+    array: npt.NDArray[Any], geometry: Geometry, index: FloatArray
+) -> tuple[npt.NDArray[Any], Geometry]:
+    """Return the part of an array between the outermost of some indices (n, 3), and its grid."""
     shape = np.asarray(array.shape)
-    # one voxel at least, and the face of the array that the target lies beyond
+    # one voxel at least, and the face of the array that they lie beyond
     start = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, shape - 1)
     end = np.clip(np.ceil(index.max(axis=0)).astype(int) + 2, start + 1, shape)
     part = array[tuple(slice(a, b) for a, b in zip(start, end, strict=True))]
@@ -117,6 +126,55 @@ def _resampled(
     )
     values = sitk.GetArrayFromImage(resampled)
     return np.rint(values, out=values) if between else values
+
+
+def resample_moved(
+    array: npt.NDArray[Any],
+    geometry: Geometry,
+    target: Geometry,
+    place: Callable[[FloatArray], FloatArray],
+    interpolation: Interpolation = "linear",
+    outside: float = 0.0,
+) -> npt.NDArray[Any]:
+    """Resample ``array`` onto ``target`` where what is seen has moved, and bent, meanwhile.
+
+    Parameters
+    ----------
+    array, geometry
+        Voxels (z, y, x) and their grid; the result has the same dtype.
+    target
+        The grid to resample onto.
+    place
+        Where LPS points (n, 3) of the target lie in the array's frame. It is asked every
+        `MOVED_STEP_MM` and is to change smoothly between.
+    interpolation
+        "linear" for CT, "nearest" for masks.
+    outside
+        Value where the array does not reach.
+    """
+    coarse = target.resampled((MOVED_STEP_MM,) * 3)
+    # a sample more on each side: the steps end nowhere inside the target
+    z, y, x = (n + 2 for n in coarse.shape)
+    coarse = coarse.cropped((-1, -1, -1), (z, y, x))
+    index = np.stack(np.meshgrid(*map(np.arange, coarse.shape), indexing="ij"), axis=-1)
+    points = coarse.index_to_world(index.reshape(-1, 3))
+    there = place(points)
+    steps = sitk.GetImageFromArray((there - points).reshape(*coarse.shape, 3), True)
+    steps.CopyInformation(to_sitk(np.zeros(coarse.shape, np.uint8), coarse))
+    whole = np.issubdtype(array.dtype, np.integer) and interpolation == "linear"
+    resampled = sitk.Resample(
+        to_sitk(*_part(array, geometry, geometry.world_to_index(there))),
+        target.shape[::-1],
+        sitk.DisplacementFieldTransform(steps),
+        _INTERPOLATORS[interpolation],
+        target.origin,
+        target.spacing[::-1],
+        [v for row in target.direction for v in row],
+        float(outside),
+        sitk.sitkFloat32 if whole else sitk.sitkUnknown,
+    )
+    values = sitk.GetArrayFromImage(resampled)
+    return (np.rint(values, out=values) if whole else values).astype(array.dtype, copy=False)
 
 
 def placed(

@@ -204,6 +204,8 @@ class PredictSpec(PredictOptions):
         Where the mask goes, on the scan's own grid; its format by extension.
     probability, table
         Where the probability and the nodule table go, if wanted.
+    candidates
+        Where the nodules go as candidates like LUNA16's, a CSV, if wanted.
     uncertainty
         Where it goes how far the models, or the answers to mirror images, disagree:
         the standard deviation of their probabilities.
@@ -214,6 +216,7 @@ class PredictSpec(PredictOptions):
     probability: Path | None = None
     uncertainty: Path | None = None
     table: Path | None = None
+    candidates: Path | None = None
     series: str | None = None
 
     @model_validator(mode="after")

@@ -13,9 +13,9 @@ from napari_ctlns.evaluation.report import (
     DemoReport,
     Picture,
     SummaryRow,
-    shown,
     write_report,
 )
+from napari_ctlns.pages import shown
 from napari_ctlns.volume import Geometry
 
 DASH = "\N{EN DASH}"

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from napari_ctlns.errors import CtlnsError, ModelError, OutputError
 from napari_ctlns.events import Finished, Log, Progress, Saved, Started, ThreadControl, Uncontrolled
+from napari_ctlns.formats import read_candidates
 from napari_ctlns.inference import predict as predict_module
 from napari_ctlns.inference import searching
 from napari_ctlns.inference.engines import prepare_engine
@@ -69,6 +70,7 @@ def test_a_mask_lies_where_its_scan_does(tmp_path, model, direction):
         direction,
         probability=tmp_path / "out" / "probability.mha",
         table=tmp_path / "out" / "table.csv",
+        candidates=tmp_path / "out" / "candidates.csv",
     )
     events = list(predict(spec, Uncontrolled()))
 
@@ -95,7 +97,12 @@ def test_a_mask_lies_where_its_scan_does(tmp_path, model, direction):
         spec.mask,
         spec.probability,
         spec.table,
+        spec.candidates,
     ]
+    candidates = read_candidates(spec.candidates)
+    assert [c.probability for c in candidates] == table["mean_probability"].tolist()
+    assert [c.centre for c in candidates] == list(table[columns].itertuples(index=False, name=None))
+    assert {c.scan_id for c in candidates} == {"scan"}
     result = _result(events)
     assert result["nodules"] == 2
     assert {"read", "prepare", "network", "mask", "write", "measure"} <= set(result["seconds"])
@@ -222,6 +229,7 @@ def test_results_replace_older_ones_only_after_success(tmp_path, model, monkeypa
         ({"mask": "mask.png"}, "unknown extension"),
         ({"probability": "p"}, "unknown extension"),
         ({"table": "table.xlsx"}, r"\.csv or \.json"),
+        ({"candidates": "c.json"}, r"use \.csv"),
         ({"mask": "in_the_way/mask.nrrd"}, "cannot write"),
         ({"table": "in_the_way/table.csv"}, "cannot write"),
         ({"mask": "folder.mha"}, "folder of that name"),

@@ -36,6 +36,7 @@ def lump(
     hu=SOLID,
     core_mm=0.0,
     vessel_mm=0.0,
+    lobe_mm=0.0,
     wall_mm=None,
     noise=20.0,
     half_mm=28.0,
@@ -49,6 +50,8 @@ def lump(
         Diameter of a solid core.
     vessel_mm
         Diameter of a vessel beside it, which touches it.
+    lobe_mm
+        Diameter of a second ball of the nodule, which lies along y and is joined by a neck.
     wall_mm
         How far from its centre, along x, the chest wall begins.
     """
@@ -60,6 +63,11 @@ def lump(
     z, y, x = np.meshgrid(*[f.astype(np.float32) for f in fine], indexing="ij", sparse=True)
     away = np.sqrt(z * z + y * y + x * x)
     inside = np.broadcast_to(away <= diameter / 2, [n * FINE for n in size])
+    if lobe_mm:
+        middle = (diameter + lobe_mm) / 2 + 1
+        lobe = z * z + (y - middle) ** 2 + x * x <= lobe_mm**2 / 4
+        neck = (z * z + x * x <= (diameter / 4) ** 2) & (y > 0) & (y < middle)
+        inside = inside | lobe | neck
     picture = np.full(inside.shape, LUNG, np.float32)
     if vessel_mm:
         beside = np.sqrt((y - (diameter + vessel_mm) / 2 + 0.5) ** 2 + (x - 0.3 * z) ** 2)

@@ -62,6 +62,18 @@ def test_where_in_the_nodule_one_clicks_hardly_matters():
     assert min(dice(one, found[0]) for one in found) >= 0.95
 
 
+def test_a_nodule_of_two_lobes_is_found_whole():
+    case = lump(14, lobe_mm=15, spacing=(1.25, 0.8, 0.8), half_mm=32.0)
+    assert dice(clicked(case), case.truth) >= 0.85
+    assert dice(clicked(case, diameter_mm=14), case.truth) < 0.75
+
+
+@pytest.mark.parametrize("thick_mm", [9, 10])
+def test_a_vessel_nearly_as_thick_as_a_nodule_is_no_lobe_of_it(thick_mm):
+    case = lump(12, vessel_mm=thick_mm)
+    assert clicked(case).sum() / case.truth.sum() <= 1.25
+
+
 def test_voxels_are_connected_and_without_holes():
     found = clicked(lump(10, noise=45.0))
     assert ndimage.label(found, np.ones((3, 3, 3)))[1] == 1

@@ -36,7 +36,9 @@ from napari_ctlns.plugin.annotation_tools import annotation_tools_of
 from napari_ctlns.plugin.importing import Importable
 from napari_ctlns.plugin.panels.annotations_panel import AnnotationsPanel
 from napari_ctlns.plugin.panels.click_panel import ClickPanel
+from napari_ctlns.plugin.panels.compare_panel import FINDINGS, ComparePanel
 from napari_ctlns.plugin.panels.correct_panel import CorrectPanel
+from napari_ctlns.plugin.panels.growth_panel import GrowthPanel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
 from napari_ctlns.plugin.panels.scan_panel import ScanPanel
@@ -51,9 +53,19 @@ from napari_ctlns.recipe import load_recipe
 from napari_ctlns.volume import Volume
 
 LONG = 60_000
+
+
+class FindingsPanel(ComparePanel):
+    """The Compare panel where findings are compared with annotations."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self.what.setCurrentIndex(FINDINGS)
+
+
 PANELS = (
     *(ScanPanel, ClickPanel, AnnotationsPanel, TrainPanel, PredictPanel),
-    *(CorrectPanel, NodulesPanel),
+    *(CorrectPanel, NodulesPanel, GrowthPanel, ComparePanel, FindingsPanel),
 )
 CONTROLS = (
     QAbstractButton,
@@ -174,6 +186,9 @@ def fill(panel: Panel, qtbot: QtBot) -> None:
     if isinstance(panel, ScanPanel):
         qtbot.waitUntil(lambda: panel.facts.shown()["Size"] != "", timeout=LONG)
         panel.scan_choice.offer([ScanFile(Path("a.mha")), ScanFile(Path("b.mha"))])
+    if isinstance(panel, FindingsPanel):
+        qtbot.mouseClick(panel.job_bar.button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(panel.froc.table.isVisible, timeout=LONG)
     if isinstance(panel, AnnotationsPanel):
         tools = annotation_tools_of(session_of(panel._session.viewer))
         tools.select([0])

@@ -16,9 +16,12 @@ from napari_ctlns import __version__
 from napari_ctlns.cli import (
     click_command,
     cohort_command,
+    froc_command,
+    growth_command,
     importing_command,
     learning_commands,
     making_commands,
+    report_commands,
     scan_commands,
     tuning_command,
     window_command,
@@ -54,7 +57,10 @@ def _ctlns(
 for _commands in (
     making_commands,
     scan_commands,
+    report_commands,
+    froc_command,
     click_command,
+    growth_command,
     learning_commands,
     importing_command,
     tuning_command,

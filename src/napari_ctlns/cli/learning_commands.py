@@ -250,6 +250,9 @@ def predict(
         Path | None, typer.Option(help="Also write how far models or mirror images disagree.")
     ] = None,
     table: Annotated[Path | None, typer.Option(help="Also write the nodule table.")] = None,
+    candidates: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Also write candidates like LUNA16's.")
+    ] = None,
     threshold: THRESHOLD = None,
     seed_threshold: SEED_THRESHOLD = None,
     min_diameter: MIN_DIAMETER = None,
@@ -271,6 +274,7 @@ def predict(
         probability=absolute(probability),
         uncertainty=absolute(uncertainty),
         table=absolute(table),
+        candidates=absolute(candidates),
         threshold=threshold,
         seed_threshold=seed_threshold,
         min_diameter_mm=min_diameter,

@@ -18,6 +18,12 @@ SERIES = Annotated[str | None, typer.Option(metavar="UID", help="Which of severa
 STRICT = Annotated[bool, typer.Option("--strict", help="Refuse what else would be mended.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 RECIPE = Annotated[str, typer.Option(metavar="NAME|TOML", help="A built-in recipe or a file.")]
+PROBABILITY = Annotated[
+    Path | None, typer.Option(help="What `ctlns predict --probability` wrote of this scan.")
+]
+GIVEN_BY = Annotated[
+    Path | None, typer.Option("--model", metavar="MODEL", help="The model that found them.")
+]
 CHANGES = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="section.key=value", help="Change the recipe; repeatable."),

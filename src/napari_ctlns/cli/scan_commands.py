@@ -7,7 +7,31 @@ from typing import Annotated
 
 import typer
 
-from napari_ctlns.cli.options import JSON, SERIES, STRICT, print_json, print_rows, print_table
+from napari_ctlns.cli.circumstances import (
+    AGE,
+    EXCLUDED,
+    GROWTH,
+    PRIOR,
+    PRIOR_CATEGORY,
+    REMARKS,
+    RISK,
+    SETTING,
+    SIZE_BY,
+    SizeBy,
+    advised,
+    circumstances_of,
+    read_prior,
+)
+from napari_ctlns.cli.options import (
+    GIVEN_BY,
+    JSON,
+    PROBABILITY,
+    SERIES,
+    STRICT,
+    print_json,
+    print_rows,
+    print_table,
+)
 from napari_ctlns.errors import MaskError, ScanError
 from napari_ctlns.findings import Annotation
 from napari_ctlns.volume import Volume
@@ -108,20 +132,72 @@ def lungs(
 def measure(
     scan: SCAN,
     mask: Annotated[Path, typer.Argument(metavar="MASK", help="One label per nodule.")],
-    out: Annotated[Path, typer.Option(help="The nodule table to write: .csv or .json.")],
+    out: Annotated[
+        Path, typer.Option(help="The nodule table to write: .csv, .json or, DICOM SR, .dcm.")
+    ],
+    probability: PROBABILITY = None,
+    model: GIVEN_BY = None,
+    details: Annotated[
+        bool, typer.Option("--details/--no-details", help="Add axes in place, type, IBSI and more.")
+    ] = False,
+    lungs: Annotated[
+        Path | None,
+        typer.Option(metavar="MASK", help="The lungs, for the details; found if not given."),
+    ] = None,
+    setting: SETTING = None,
+    risk: RISK = None,
+    age: AGE = None,
+    cancer_or_immunosuppression: EXCLUDED = False,
+    prior: PRIOR = None,
+    prior_category: PRIOR_CATEGORY = None,
+    growth: GROWTH = None,
+    size_by: SIZE_BY = SizeBy.diameter,
+    remark: REMARKS = None,
     series: SERIES = None,
     strict: STRICT = False,
 ) -> None:
-    """Measure every nodule of a mask."""
-    from napari_ctlns.formats import read_mask_onto
+    """Measure every nodule of a mask; with a setting, say what guidelines advise."""
+    from napari_ctlns.formats import read_probability
     from napari_ctlns.measurement import measure as measure_nodules
-    from napari_ctlns.measurement import write_table
+    from napari_ctlns.measurement import with_details, write_table
+    from napari_ctlns.reporting.dicom_sr import SR_EXTENSION, of_dicom_series, report_sr
 
+    circumstances = circumstances_of(
+        setting, risk, age, cancer_or_immunosuppression, prior, prior_category, size_by, remark
+    )
+    grown = None if growth is None else read_prior(growth)
     volume = read_for_command(scan, series, strict)
-    nodules = _warned(read_mask_onto(mask, volume))
-    if not nodules.array.any():
-        raise MaskError(f"no nodules in {mask}; draw or predict some first")
-    write_table(measure_nodules(nodules, volume), out)
+    nodules = nodules_of(mask, volume)
+    likely = None if probability is None else read_probability(probability, volume)
+    is_report = out.suffix.lower() == SR_EXTENSION
+    if is_report:
+        of_dicom_series(volume, out)
+        details = True
+    table = measure_nodules(nodules, volume, likely)
+    columns = list(table.columns)
+    if details or circumstances.setting is not None:
+        table = with_details(table, nodules, volume, _lungs(volume, lungs) if details else None)
+        columns = list(table.columns) if details else columns
+    if circumstances.setting is not None:
+        table, columns = advised(table, circumstances, grown, columns)
+    if is_report:
+        typer.echo(f"its segments are in {report_sr(table, nodules, volume, out, model)}", err=True)
+    else:
+        write_table(table[columns], out)
+
+
+def _lungs(volume: Volume, path: Path | None) -> Volume | None:
+    """Return the lungs of a scan: those of a file, or what is found; None if none are."""
+    from napari_ctlns.formats import read_mask_onto
+    from napari_ctlns.masks.lungs import lung_mask
+
+    lungs = lung_mask(volume) if path is None else warned(read_mask_onto(path, volume))
+    if lungs.array.any():
+        return lungs
+    if path is not None:
+        raise MaskError(f"no lungs in {path}; leave --lungs away to have them found")
+    typer.echo("warning: no lungs found: side and distance to the pleura stay empty", err=True)
+    return None
 
 
 def compare(
@@ -133,9 +209,25 @@ def compare(
     from napari_ctlns.formats import read_mask, read_mask_onto
     from napari_ctlns.metrics import compare_masks
 
-    true_mask = _warned(read_mask(truth))
-    agreement = compare_masks(_warned(read_mask_onto(mask, true_mask)), true_mask)
+    true_mask = warned(read_mask(truth))
+    agreement = compare_masks(warned(read_mask_onto(mask, true_mask)), true_mask)
     (print_json if json else print_table)(agreement)
+
+
+def nodules_of(mask: Path, scan: Volume) -> Volume:
+    """Read a mask onto the grid of a scan; say what was mended.
+
+    Raises
+    ------
+    MaskError
+        As `read_mask_onto`, and if there is no nodule in it.
+    """
+    from napari_ctlns.formats import read_mask_onto
+
+    nodules = warned(read_mask_onto(mask, scan))
+    if not nodules.array.any():
+        raise MaskError(f"no nodules in {mask}; draw or predict some first")
+    return nodules
 
 
 def read_for_command(scan: Path, series: str | None, strict: bool) -> Volume:
@@ -144,7 +236,7 @@ def read_for_command(scan: Path, series: str | None, strict: bool) -> Volume:
     from napari_ctlns.formats.dicom.series import SeveralSeriesError
 
     try:
-        return _warned(read_scan(scan, series=series, strict=strict))
+        return warned(read_scan(scan, series=series, strict=strict))
     except SeveralSeriesError as error:
         print_rows(
             ("UID", "description", "modality", "slices", "size"),
@@ -156,7 +248,7 @@ def read_for_command(scan: Path, series: str | None, strict: bool) -> Volume:
         raise ScanError(error.summary) from error
 
 
-def _warned(volume: Volume) -> Volume:
+def warned(volume: Volume) -> Volume:
     """Say what was mended on reading."""
     for words in volume.source.warnings:
         typer.echo(f"warning: {words}", err=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from napari_ctlns.atomic import into_place
 from napari_ctlns.dataset.beginning import Work
 from napari_ctlns.dataset.folder import PreparedScan, ScanCard, Unmatched
 from napari_ctlns.dataset.match import ids_of
@@ -90,7 +91,7 @@ def keep_staged(work: Work, staged: PreparedScan) -> None:
         return
     folder = _folder(work, staged.scan_id)
     try:
-        staged.folder.replace(folder)
+        into_place(staged.folder, folder)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"cannot write {folder}: {reason}; choose another place") from error

@@ -14,7 +14,7 @@ from napari_ctlns.formats.annotations import (
     write_annotations,
 )
 from napari_ctlns.formats.boxes import box_annotations, list_boxes, read_boxes
-from napari_ctlns.formats.candidates import Candidate, read_candidates
+from napari_ctlns.formats.candidates import Candidate, read_candidates, write_candidates
 from napari_ctlns.formats.describing import describe
 from napari_ctlns.formats.lidc import (
     find_lidc,
@@ -26,6 +26,7 @@ from napari_ctlns.formats.lidc import (
 )
 from napari_ctlns.formats.mask_files import is_mask_file, referenced_series
 from napari_ctlns.formats.masks import mask_onto, read_mask, read_mask_onto
+from napari_ctlns.formats.probabilities import read_probability
 from napari_ctlns.formats.rtstruct import is_rtstruct, read_rtstruct, structure_mask
 from napari_ctlns.formats.scans import ScanFile, find_scans, read_scan
 from napari_ctlns.formats.writing import write_volume
@@ -52,6 +53,7 @@ __all__ = [
     "read_lidc",
     "read_mask",
     "read_mask_onto",
+    "read_probability",
     "read_rtstruct",
     "read_scan",
     "readable_annotations",
@@ -59,6 +61,7 @@ __all__ = [
     "referenced_series",
     "structure_mask",
     "write_annotations",
+    "write_candidates",
     "write_volume",
 ]
 

@@ -120,9 +120,7 @@ def annotations_of(annotations: Iterable[_Row], volume: Volume) -> tuple[_Row, .
         If there are annotations, but of other series only.
     """
     annotations = tuple(annotations)
-    path = volume.source.path
-    stem = file_stem(path) if path is not None and volume.source.format != "dicom" else ""
-    ids = {volume.scan_id, volume.source.series_uid, stem} - {""}
+    ids = names_of(volume)
     found = tuple(a for a in annotations if a.scan_id in ids)
     if annotations and not found:
         named = " or ".join(sorted(ids)) or "a scan without id"
@@ -131,6 +129,13 @@ def annotations_of(annotations: Iterable[_Row], volume: Volume) -> tuple[_Row, .
             "give the table of this scan"
         )
     return found
+
+
+def names_of(volume: Volume) -> set[str]:
+    """Return what tables may call a scan: its id, series UID or file stem."""
+    path = volume.source.path
+    stem = file_stem(path) if path is not None and volume.source.format != "dicom" else ""
+    return {volume.scan_id, volume.source.series_uid, stem} - {""}
 
 
 def _annotation(cells: list[str]) -> Annotation:

@@ -5,15 +5,19 @@ Columns ``seriesuid, coordX, coordY, coordZ`` and ``class`` (``candidates.csv``,
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_ctlns.atomic import write_csv
 from napari_ctlns.errors import AnnotationError
 from napari_ctlns.formats.annotations import BadRows
 from napari_ctlns.formats.tables import number_of, table_rows
 from napari_ctlns.volume import Triple
 
 _PLACE = ("seriesuid", "coordX", "coordY", "coordZ")
+SUBMITTED = (*_PLACE, "probability")
+"""The columns of a submission to LUNA16."""
 _SAID = ("class", "probability", "diameter_mm")
 
 
@@ -75,6 +79,20 @@ def read_candidates(path: str | os.PathLike[str]) -> tuple[Candidate, ...]:
     if problems:
         raise BadRows(path, tuple(candidates), problems)
     return tuple(candidates)
+
+
+def write_candidates(path: str | os.PathLike[str], candidates: Iterable[Candidate]) -> None:
+    """Write candidates with their probabilities, as a detector hands them in to LUNA16.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    rows = [
+        dict(zip(SUBMITTED, (c.scan_id, *c.centre, c.probability), strict=True)) for c in candidates
+    ]
+    write_csv(path, SUBMITTED, rows)
 
 
 def _candidate(cells: list[str]) -> Candidate:

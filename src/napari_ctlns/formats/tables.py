@@ -52,6 +52,27 @@ def table_rows(
         raise AnnotationError(f"{message}; its first line must be {','.join(columns)}")
 
 
+def column_cells(path: Path, column: str) -> Iterator[str]:
+    """Yield the cells of one column; of a table without a header, those of its first.
+
+    Raises
+    ------
+    AnnotationError
+        If the file cannot be read, or is no table.
+    """
+    lines, delimiter, _ = _undressed(_text(path))
+    try:
+        rows = [
+            row for row in csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter) if row
+        ]
+    except csv.Error as error:
+        raise AnnotationError(f"not a CSV table: {path} ({error}); save it as CSV") from error
+    names = [cell.strip().lower() for cell in rows[0]] if rows else []
+    has_header = column.lower() in names
+    place = names.index(column.lower()) if has_header else 0
+    yield from (row[place].strip() for row in rows[has_header:] if place < len(row))
+
+
 def number_of(column: str, cell: str) -> float:
     """Return a finite number.
 

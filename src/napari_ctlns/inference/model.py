@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_ctlns import __version__
+from napari_ctlns.atomic import into_place
 from napari_ctlns.errors import ModelError, OutputError
 from napari_ctlns.findings import now
 from napari_ctlns.recipe import Recipe
@@ -284,12 +285,12 @@ def _swapped_in(target: Path) -> Iterator[Path]:
         yield temporary
         if target.exists():
             shutil.rmtree(previous, ignore_errors=True)
-            target.replace(previous)
+            into_place(target, previous)
         try:
-            temporary.replace(target)
+            into_place(temporary, target)
         except OSError:
             if previous.exists():
-                previous.replace(target)
+                into_place(previous, target)
             raise
         shutil.rmtree(previous, ignore_errors=True)
     except OSError as error:

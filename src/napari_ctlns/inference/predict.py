@@ -8,7 +8,7 @@ from typing import Any
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Control, Event, Finished, Log, Saved, Started
 from napari_ctlns.findings import Lookalike
-from napari_ctlns.formats import read_scan, write_volume
+from napari_ctlns.formats import read_scan, write_candidates, write_volume
 from napari_ctlns.formats.images import EXTENSIONS, extension
 from napari_ctlns.formats.seg import SEG_EXTENSION, Structure, series_plane
 from napari_ctlns.inference.engines import Engine, EngineSource, Window, prepare_engine
@@ -18,6 +18,7 @@ from napari_ctlns.inference.searching import Prediction, Seconds, predict_volume
 from napari_ctlns.masks.lookalikes import lookalikes_of
 from napari_ctlns.masks.uncertainty import scan_uncertainty
 from napari_ctlns.measurement import measure, write_table
+from napari_ctlns.measurement.candidates import candidates_of
 from napari_ctlns.recipe import Inference
 from napari_ctlns.specs import Device, PredictSpec
 from napari_ctlns.volume import Volume
@@ -39,7 +40,8 @@ def predict(
         `Finished` has ``nodules``, ``lookalikes`` (what labels resemble that may be no
         nodules), ``scan_uncertainty`` (see `masks.uncertainty`), ``engine``,
         ``engine_reason`` (why that one), ``seconds`` (by stage) and the paths ``mask``,
-        ``probability``, ``uncertainty``, ``table``. When stopped nothing is written.
+        ``probability``, ``uncertainty``, ``table``, ``candidates``. When stopped nothing is
+        written.
 
     Raises
     ------
@@ -163,15 +165,21 @@ def _written(
             with seconds.measure("write"):
                 write_volume(volume, path)
             yield Saved(path=path, kind=kind)
-    if spec.table is not None:
+    if spec.table is not None or spec.candidates is not None:
         with seconds.measure("measure"):
-            write_table(measure(found.mask, scan, found.probability), spec.table)
-        yield Saved(path=spec.table, kind="table")
+            table = measure(found.mask, scan, found.probability)
+        if spec.table is not None:
+            write_table(table, spec.table)
+            yield Saved(path=spec.table, kind="table")
+        if spec.candidates is not None:
+            write_candidates(spec.candidates, candidates_of(table, scan.scan_id))
+            yield Saved(path=spec.candidates, kind="candidates")
     paths = {
         "mask": spec.mask,
         "probability": spec.probability,
         "uncertainty": spec.uncertainty,
         "table": spec.table,
+        "candidates": spec.candidates,
     }
     return {
         "nodules": int(found.mask.array.max(initial=0)),
@@ -187,10 +195,11 @@ def _check_outputs(spec: PredictSpec) -> None:
                 known = " ".join(EXTENSIONS)
                 raise OutputError(f"cannot write {path.name}: unknown extension; use {known}")
             _check_writable(path)
-    if spec.table is not None:
-        if spec.table.suffix.lower() not in (".csv", ".json"):
-            raise OutputError(f"cannot write {spec.table.name}: use .csv or .json")
-        _check_writable(spec.table)
+    for table, kinds in ((spec.table, (".csv", ".json")), (spec.candidates, (".csv",))):
+        if table is not None:
+            if table.suffix.lower() not in kinds:
+                raise OutputError(f"cannot write {table.name}: use {' or '.join(kinds)}")
+            _check_writable(table)
 
 
 def _is_seg(path: Path) -> bool:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,8 +15,6 @@ Verb = Literal["go", "pause", "stop"]
 CONTROL_FILE = "control.json"
 # Stop is to be acknowledged within 0.3 s.
 _SECONDS_BETWEEN_LOOKS = 0.1
-_TRIES = 5
-_SECONDS_BETWEEN_TRIES = 0.02
 
 
 def obey(control: ThreadControl, verb: Verb) -> str:
@@ -34,20 +31,7 @@ def obey(control: ThreadControl, verb: Verb) -> str:
 
 def write_verb(run: Path, verb: Verb) -> None:
     """Ask the run in folder ``run`` for something."""
-    write_text_patiently(run / CONTROL_FILE, json.dumps({"command": verb}) + "\n")
-
-
-def write_text_patiently(path: Path, text: str) -> None:
-    """Write a small file that others read often.
-
-    Windows refuses to replace a file at the moment somebody reads it.
-    """
-    for _ in range(_TRIES - 1):
-        try:
-            return write_text(path, text)
-        except OutputError:
-            time.sleep(_SECONDS_BETWEEN_TRIES)
-    return write_text(path, text)
+    write_text(run / CONTROL_FILE, json.dumps({"command": verb}) + "\n")
 
 
 def read_verb(run: Path) -> Verb | None:

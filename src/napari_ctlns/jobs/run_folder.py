@@ -20,9 +20,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import OutputError, RunError
 from napari_ctlns.events import Event, event_to_json
-from napari_ctlns.jobs.control_file import write_text_patiently
 
 LOCK_FILE = "run.lock"
 STATE_FILE = "state.json"
@@ -97,7 +97,7 @@ else:
 def write_state(run: Path, state: State) -> RunState:
     """Say what this process is doing in the run; return what was written."""
     said = RunState(state=state, worker=Worker.this(), since=time.time())
-    write_text_patiently(run / STATE_FILE, said.model_dump_json())
+    write_text(run / STATE_FILE, said.model_dump_json())
     return said
 
 

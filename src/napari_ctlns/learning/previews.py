@@ -142,7 +142,8 @@ def _resized(tile: _Picture, height: int) -> Image.Image:
 
 def _sheet(tiles: tuple[_Picture, ...], titles: tuple[str, ...]) -> Image.Image:
     """Lay out pictures side by side, with words that can be read at half the size."""
-    font = ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), _FONT_PX)
+    path = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    font = ImageFont.truetype(str(path), _FONT_PX)
     parts = [_resized(tile, _TILE_PX) for tile in tiles]
     width = sum(part.width for part in parts) + _GAP_PX * (len(parts) - 1)
     sheet = Image.new("RGB", (width, _TITLE_PX + _TILE_PX))

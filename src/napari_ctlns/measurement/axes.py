@@ -53,14 +53,25 @@ def axial_axes(inside: npt.NDArray[Any], spacing: Triple) -> Axes:
     """
     plane = np.asarray(spacing[1:])
     slices = np.asarray(inside) != 0
+    bounds = np.hypot(
+        *(_extents(slices.any(axis=a)) * s for a, s in zip((2, 1), plane, strict=True))
+    )
     best, where, ends = 0.0, 0, np.zeros((2, 2))
-    for z in np.flatnonzero(slices.any(axis=(1, 2))):
+    for z in np.argsort(-bounds, kind="stable"):
+        if bounds[z] <= best:  # what fits into a smaller box is no longer
+            break
         length, found = longest(_outermost(slices[z]) * plane)
         if length > best:
             best, where, ends = length, int(z), found
     direction = (ends[1] - ends[0]) / best
     short, across = _longest_chord(slices[where], plane, direction)
     return Axes(best, short, where, _points(ends / plane), _points(across / plane))
+
+
+def _extents(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Return how many rows or columns each slice reaches over, (z,), of which hold any (z, n)."""
+    reach = there.shape[1] - there.argmax(axis=1) - there[:, ::-1].argmax(axis=1)
+    return np.where(there.any(axis=1), reach, 0)
 
 
 def _points(ends: FloatArray) -> tuple[Point, Point]:

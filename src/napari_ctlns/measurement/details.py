@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 
 from napari_ctlns.masks.components import Bools, Box
-from napari_ctlns.masks.solid_part import solid_part
+from napari_ctlns.masks.label_box import around
+from napari_ctlns.masks.solid_part import LOOK_MM, solid_part
 from napari_ctlns.measurement.axes import Axes, Point, axial_axes
 from napari_ctlns.measurement.intensity import Intensity, intensity_of
+from napari_ctlns.measurement.labels import boxes_of, check_grids
 from napari_ctlns.measurement.place import Sides, pleura_distance_mm
 from napari_ctlns.measurement.shape import principal_axes
 from napari_ctlns.measurement.surroundings import cut_by_edge, surroundings_hu
-from napari_ctlns.measurement.table import boxes_of, check_grids, cropped
+from napari_ctlns.measurement.table import cropped
 from napari_ctlns.volume import Geometry, Volume
 
 _ENDS = [
@@ -96,6 +98,13 @@ def measure_details(
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
+def with_details(
+    table: pd.DataFrame, mask: Volume, scan: Volume, lungs: Volume | None = None
+) -> pd.DataFrame:
+    """Return the nodule table of a mask with `DETAILS` appended; parameters as above."""
+    return table.merge(measure_details(mask, scan, lungs=lungs), on="label", validate="1:1")
+
+
 def _row(
     label: int,
     box: Box,
@@ -130,7 +139,7 @@ def _row(
         "elongation": principal.elongation,
         "flatness": principal.flatness,
         **intensity_of(hu[inside].astype(float))._asdict(),
-        **_solid(hu, inside, axes, geometry),
+        **_solid(label, box, mask, scan, axes),
         **beside,
     }
 
@@ -146,10 +155,10 @@ def _index(z: int, end: Point, start: np.ndarray[Any, Any]) -> tuple[float, floa
     return z, end[0] + float(start[1]), end[1] + float(start[2])
 
 
-def _solid(
-    hu: np.ndarray[Any, Any], inside: Bools, axes: Axes, geometry: Geometry
-) -> dict[str, Any]:
-    part = solid_part(hu, inside, geometry.spacing)
+def _solid(label: int, box: Box, mask: Volume, scan: Volume, axes: Axes) -> dict[str, Any]:
+    geometry = mask.geometry
+    wider = around(box, geometry.shape, geometry.spacing, LOOK_MM)
+    part = solid_part(scan.array[wider], mask.array[wider] == label, geometry.spacing)
     if part.type == "part-solid":
         axes = axial_axes(part.inside, geometry.spacing)
     voxels = int(np.count_nonzero(part.inside))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.measure import marching_cubes
 
-from napari_ctlns.measurement.distances import longest
+from napari_ctlns.measurement.distances import max_diameter_mm
 from napari_ctlns.volume import FloatArray, Triple
 
 
@@ -45,7 +45,7 @@ def mesh_shape(inside: npt.NDArray[Any], spacing: Triple) -> MeshShape:
         volume_mm3=volume,
         surface_area_mm2=area,
         sphericity=float((36 * np.pi * volume**2) ** (1 / 3) / area),
-        max_3d_diameter_mm=longest(vertices.astype(float))[0],
+        max_3d_diameter_mm=max_diameter_mm(inside, spacing),
     )
 
 
@@ -63,9 +63,9 @@ def principal_axes(places: FloatArray) -> PrincipalAxes:
     """Measure how voxels spread along their principal axes.
 
     As the IBSI (doi:10.1148/radiol.2020191145) defines them: four times the roots of the
-    variances along the axes, major TDIC, minor P9VJ and least 7J51; elongation Q3CK is minor
-    by major, flatness N17B least by major. Of one voxel the axes are 0 long, and elongation
-    and flatness 1.
+    variances (of a sample, divided by n - 1) along the axes, major TDIC, minor P9VJ and least
+    7J51; elongation Q3CK is minor by major, flatness N17B least by major. Of one voxel the
+    axes are 0 long, and elongation and flatness 1.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def principal_axes(places: FloatArray) -> PrincipalAxes:
         The centres of the voxels, mm, (n, 3).
     """
     away = places - places.mean(axis=0)
-    variances = np.linalg.eigvalsh(away.T @ away / len(away))[::-1]
+    variances = np.linalg.eigvalsh(away.T @ away / max(len(away) - 1, 1))[::-1]
     major, minor, least = (4 * np.sqrt(np.maximum(variances, 0))).tolist()
     if major == 0:
         return PrincipalAxes(0.0, 0.0, 0.0, 1.0, 1.0)

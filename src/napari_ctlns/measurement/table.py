@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import ndimage
 
 from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import MaskError, OutputError
 from napari_ctlns.masks.components import Box, equivalent_diameter_mm
 from napari_ctlns.measurement.axes import axial_axes
+from napari_ctlns.measurement.labels import boxes_of, check_grids
 from napari_ctlns.measurement.shape import mesh_shape
 from napari_ctlns.volume import Geometry, Volume
 
@@ -75,21 +75,6 @@ def measure(mask: Volume, scan: Volume, probability: Volume | None = None) -> pd
         If the grids differ.
     """
     return measure_nodules(mask, scan, boxes_of(mask), probability)
-
-
-def boxes_of(mask: Volume) -> dict[int, Box]:
-    """Return the box that fits each label of a mask closely, ascending."""
-    labels = mask.array if mask.array.dtype != np.bool_ else mask.array.view(np.uint8)
-    boxes = enumerate(ndimage.find_objects(labels), start=1)
-    return {label: box for label, box in boxes if box is not None}
-
-
-def check_grids(mask: Volume, **others: Volume | None) -> None:
-    """Raise `MaskError` if a mask and other volumes, by what they are called, differ in grid."""
-    for name, other in others.items():
-        if other is not None and not mask.geometry.same_grid(other.geometry):
-            message = f"mask and {name} lie on different grids; bring the mask onto its grid first"
-            raise MaskError(message)
 
 
 def measure_nodules(

@@ -79,7 +79,7 @@ class CandidateLayer:
 
 @dataclass(frozen=True, eq=False)
 class PreviewLayer:
-    """Marks a labels layer that only shows what a mask would be: nobody works on it.
+    """Marks a layer that only shows what something would be, or was: nobody works on it.
 
     Attributes
     ----------
@@ -374,5 +374,5 @@ def is_coming(layer: Layer | None) -> bool:
 
 
 def is_preview(layer: Layer | None) -> bool:
-    """Whether a layer only shows what a mask would be."""
-    return isinstance(layer, Labels) and isinstance(layer.metadata.get(KEY), PreviewLayer)
+    """Whether a layer only shows what something would be, or was."""
+    return isinstance(layer, Image | Labels) and isinstance(layer.metadata.get(KEY), PreviewLayer)

@@ -1,12 +1,13 @@
 """Shows what a mask would be, drawn in a thread, while a person changes what it is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels, Layer
+from napari.utils import DirectLabelColormap
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ctlns.events import Event, Failed, Finished
@@ -60,12 +61,15 @@ class PreviewKind:
         How wide outlines are, voxels; 0: nodules are filled.
     opacity
         From 0 to 1.
+    colours
+        Of its labels; None: napari's own.
     """
 
     name: str
     ms_of_calm: int
     contour: int
     opacity: float
+    colours: Mapping[int | None, str] | None = None
 
 
 OF_ANNOTATIONS = PreviewKind("preview", ms_of_calm=150, contour=0, opacity=0.4)
@@ -170,8 +174,11 @@ class MaskPreview(QObject):
         active = layers.selection.active
         layer = Layer.create(*preview_tuple(geometry, self._kind.name))
         layer.contour, layer.opacity = self._kind.contour, self._kind.opacity
+        if self._kind.colours is not None:
+            colours = {None: "transparent", 0: "transparent", **self._kind.colours}
+            layer.colormap = DirectLabelColormap(color_dict=colours)
         layer.editable = False
-        layers.insert(_below_annotations(self._session), layer)
+        layers.insert(_over_masks(self._session), layer)
         layers.selection.active = active  # whoever adds nodules goes on adding
         self._shown = True
         return layer
@@ -188,6 +195,8 @@ class MaskPreview(QObject):
             self.gone.emit()
 
 
-def _below_annotations(session: Session) -> int:
+def _over_masks(session: Session) -> int:
+    """Return where a preview lies: below annotations, but over every mask."""
     layers, annotations = session.viewer.layers, session.annotations
-    return layers.index(annotations) if annotations in layers else len(layers)
+    below = layers.index(annotations) if annotations in layers else len(layers)
+    return max(below, *(layers.index(mask) + 1 for mask in session.layers_for("mask")), 0)

@@ -14,21 +14,35 @@ from napari_ctlns.formats.seg.reading import (
     Segment,
     Segmentation,
     is_seg,
+    read_header,
     read_segmentation,
     read_segments,
+    segment_numbers,
 )
-from napari_ctlns.formats.seg.writing import SEG_EXTENSION, Structure, series_plane, write_seg
+from napari_ctlns.formats.seg.writing import (
+    SEG_EXTENSION,
+    Structure,
+    seg_of,
+    series_plane,
+    told,
+    write_seg,
+)
 from napari_ctlns.volume import Source, Volume
 
 __all__ = [
     "SEG_EXTENSION",
     "Structure",
+    "findings_in",
     "is_seg",
+    "read_header",
     "read_seg",
     "read_seg_onto",
     "seg_findings",
+    "seg_of",
     "seg_series",
+    "segment_numbers",
     "series_plane",
+    "told",
     "write_seg",
 ]
 
@@ -119,6 +133,11 @@ def seg_findings(path: Path) -> Findings:
         if finding.label not in findings.labels:
             findings = findings.add(finding)
     return findings
+
+
+def findings_in(source: Source) -> Findings | None:
+    """Return `seg_findings` of the file that a mask was read from, None of other formats."""
+    return seg_findings(source.path) if source.format == "seg" and source.path else None
 
 
 def _on_own_grid(seg: Segmentation) -> Volume:

@@ -112,6 +112,23 @@ def read_segments(path: Path) -> tuple[tuple[Segment, ...], str, bool]:
         return _segments(header, ours), _series_uid(header), ours
 
 
+def read_header(path: Path) -> Dataset:
+    """Read all of a SEG but its pixels.
+
+    Raises
+    ------
+    MaskError
+        If the file is missing or damaged.
+    """
+    return _read(path, pixels=False)
+
+
+def segment_numbers(header: Dataset) -> dict[int, int]:
+    """Return the number of the segment of each label that `read_segmentation` gives."""
+    ours = header.get("ManufacturerModelName") == MAKER
+    return {segment.label: segment.number for segment in _segments(header, ours)}
+
+
 def read_segmentation(path: Path, names: Sequence[str] = ()) -> Segmentation:
     """Read a SEG file.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from pydicom.valuerep import format_number_as_ds
+from pydicom.valuerep import format_number_as_ds, validate_value
 
 from napari_ctlns.errors import OutputError
 from napari_ctlns.volume import Geometry, Source, SourceSlice
@@ -83,6 +83,7 @@ def _complete(header: Dataset, source: Source) -> None:
     ):
         if name not in header or header[name].value is None:
             setattr(header, name, "")
+    _drop_impossible(header)
     if header.PatientSex not in ("M", "F", "O"):
         header.PatientSex = ""
     for name, kind in (
@@ -100,6 +101,20 @@ def _complete(header: Dataset, source: Source) -> None:
             setattr(header, name, generate_uid(entropy_srcs=[name, header.SeriesInstanceUID]))
     if not header.get("Modality"):
         header.Modality = source.modality or "CT"
+
+
+def _drop_impossible(header: Dataset) -> None:
+    """Leave out what DICOM does not know of patients, like age 0Y, and references to nothing."""
+    for element in header.group_dataset(0x0010):
+        if element.VR in ("AS", "CS") and element.VM == 1:
+            try:
+                validate_value(element.VR, str(element.value), pydicom.config.RAISE)
+            except ValueError:
+                element.value = ""
+    for name in ("ReferencedPatientSequence", "ReferencedStudySequence"):
+        items = header.get(name) or []
+        if not all(one.get("ReferencedSOPClassUID") for one in items):
+            del header[name]
 
 
 def _placed(plane: Geometry, thickness: float) -> Dataset:

@@ -92,20 +92,38 @@ def write_seg(
         changed, or the place cannot be written.
     """
     path = Path(path)
+    seg = seg_of(mask, path, source, findings, structure)
+    with atomic_path(path) as temporary:
+        seg.save_as(temporary, enforce_file_format=True)
+
+
+def seg_of(
+    mask: Volume,
+    path: Path,
+    source: Source,
+    findings: Findings | None = None,
+    structure: Structure = "nodule",
+) -> Dataset:
+    """Return what `write_seg` writes; ``path`` is only spoken of.
+
+    Raises
+    ------
+    OutputError
+        If the mask is not of a DICOM series, or its files are gone or changed.
+    """
     if mask.kind != "mask":
         raise OutputError(f"cannot write {path.name}: a DICOM SEG is a mask; {CHOOSE}")
     plane = series_plane(source, path)
     own = _on_slices(mask, source.slices, plane)
     labels = _labels(own)
-    with _told(path):
+    with told(path, "DICOM SEG"):
         images = source_images(source, plane)
         described = [_segment(n, k, findings, structure) for n, k in enumerate(labels, 1)]
         described = described or [_empty_segment(structure)]
         seg = _segmentation(_numbered(own, labels), images, described, structure)
         if source.slices[0].frame:
             name_frames(seg, [one.frame for one in source.slices])
-        with atomic_path(path) as temporary:
-            seg.save_as(temporary, enforce_file_format=True)
+        return seg
 
 
 def _on_slices(mask: Volume, slices: Sequence[SourceSlice], plane: Geometry) -> npt.NDArray[Any]:
@@ -120,7 +138,7 @@ def _on_slices(mask: Volume, slices: Sequence[SourceSlice], plane: Geometry) -> 
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path, kind: str, choose: str = CHOOSE) -> Iterator[None]:
     """Say in words what pydicom and highdicom make of a header that bends the standard."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -129,8 +147,8 @@ def _told(path: Path) -> Iterator[None]:
         except OutputError:
             raise
         except Exception as error:
-            message = f"cannot write {path}: the headers of its scan do not allow DICOM SEG"
-            raise OutputError(f"{message} ({error}); {CHOOSE}") from error
+            message = f"cannot write {path}: the headers of its scan do not allow {kind}"
+            raise OutputError(f"{message} ({error}); {choose}") from error
 
 
 def _labels(mask: npt.NDArray[Any]) -> list[int]:

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from napari_ctlns.errors import ClickError
 from napari_ctlns.masks.click.border import Surface
+from napari_ctlns.masks.click.lobes import find_lobes
 from napari_ctlns.masks.click.rules import ClickRules
 from napari_ctlns.masks.click.scene import Wishes, scene_of
 from napari_ctlns.masks.click.surface import find_surface, voxels_inside
@@ -92,6 +93,8 @@ def click_mask(scan: Volume, clicks: Clicks, rules: ClickRules = RULES) -> Part:
         if not own.any():
             raise ClickError("nothing like a nodule at the click; click on its middle")
         inside |= own
+        for lobe in find_lobes(scene, found, wishes, rules):
+            inside |= voxels_inside(scene, lobe, wishes, rules)
     return part_in_scan(inside, start)
 
 

@@ -22,10 +22,10 @@ class GlassRules:
         Glass is denser than lung by this.
     """
 
-    rim_mm: float = 1.0
-    rim_more_mm: float = 0.8
-    share: float = 0.2
-    share_more: float = 0.15
+    rim_mm: float = 0.9
+    rim_more_mm: float = 0.3
+    share: float = 0.17
+    share_more: float = 0.08
     blur_share: float = 0.25
     contrast_hu: float = 90.0
 
@@ -64,6 +64,59 @@ class WallRules:
     spread_mm: float = 8.0
     stiffness: float = 0.02
     nearest_share: float = 0.3
+
+
+@dataclass(frozen=True)
+class LobeRules:
+    """What counts as a lobe of a nodule; a vessel or a wall is none.
+
+    Attributes
+    ----------
+    step_mm
+        The grid on which they are looked for.
+    smallest_mm
+        The radius of a nodule that may have some.
+    reach_mm
+        How far beyond the nodule they are looked for.
+    thick_mm
+        Half the thickness that a lobe has in its middle.
+    fat
+        What is thicker than the nodule by this factor is a wall.
+    neck_share
+        Of the nodule's half thickness, what the neck to a lobe has.
+    gap_mm
+        How far from the nodule the thick part of a lobe begins.
+    size_mm
+        The radius of a lobe; vessels have less.
+    contrast_hu
+        How much its density may differ.
+    level
+        Directions with less evidence of a border are open.
+    touch_mm
+        Where its surface is as near to the nodule as that, it goes on in it.
+    open
+        Of the directions, how many may be open elsewhere.
+    rest_share, rest_volume
+        Of its thickness and volume, what goes on beyond a vessel or a wall.
+    most
+        How many are looked at.
+    """
+
+    step_mm: float = 1.6
+    smallest_mm: float = 4.0
+    reach_mm: float = 14.0
+    thick_mm: float = 3.5
+    fat: float = 2.5
+    neck_share: float = 0.35
+    gap_mm: float = 2.0
+    size_mm: float = 5.0
+    contrast_hu: float = 100.0
+    level: float = 0.5
+    touch_mm: float = 2.0
+    open: float = 0.12
+    rest_share: float = 0.6
+    rest_volume: float = 0.06
+    most: int = 3
 
 
 @dataclass(frozen=True)
@@ -136,3 +189,4 @@ class ClickRules:
     passes: int = 6
     glass: GlassRules = field(default_factory=GlassRules)
     wall: WallRules = field(default_factory=WallRules)
+    lobes: LobeRules = field(default_factory=LobeRules)

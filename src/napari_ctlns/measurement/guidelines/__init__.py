@@ -8,6 +8,7 @@ from napari_ctlns.measurement.guidelines.advice import (
     Circumstances,
 )
 from napari_ctlns.measurement.guidelines.advising import advise, advise_scan, with_advice
+from napari_ctlns.measurement.guidelines.growth_file import read_growth
 
 __all__ = [
     "ADVICE_COLUMNS",
@@ -17,5 +18,6 @@ __all__ = [
     "Circumstances",
     "advise",
     "advise_scan",
+    "read_growth",
     "with_advice",
 ]

@@ -1,0 +1,134 @@
+"""From a labels layer to what others read: SR, page, mesh, candidates; without Qt.
+
+The jobs here are for threads, as those of `measuring`: they copy the labels first.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_ctlns.events import Control, Event, Finished, Progress, Started
+from napari_ctlns.findings import Findings
+from napari_ctlns.plugin.measuring import measured
+from napari_ctlns.plugin.saving import mask_on_scan
+from napari_ctlns.volume import Volume
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Reported:
+    """What is reported: a mask on its scan, both as they are now.
+
+    Attributes
+    ----------
+    mask
+        What the labels layer shows, not copied.
+    scan
+        The scan it is drawn on.
+    findings
+        Of the layer.
+    before
+        The table that was there, which knows the probabilities of what was not edited.
+    """
+
+    mask: Volume
+    scan: Volume
+    findings: Findings
+    before: "pd.DataFrame | None" = None
+
+
+_Write = Callable[[Volume, "pd.DataFrame"], None]
+_STEPS = 3
+
+
+def sr_job(what: Reported, path: Path, control: Control) -> Iterator[Event]:
+    """Save measurements as DICOM Structured Report, a new SEG beside it; `Finished` has ``path``.
+
+    Raises
+    ------
+    OutputError
+        If the scan is not DICOM, or the file cannot be written.
+    """
+    from napari_ctlns.reporting.dicom_sr import of_dicom_series, write_sr
+
+    of_dicom_series(what.scan, path)
+
+    def write(mask: Volume, table: "pd.DataFrame") -> None:
+        # the labels may be others by now than in the file they were read from
+        write_sr(table, what.scan.mask(mask.array), what.scan, path, what.findings)
+
+    yield from _reported(what, path, control, write)
+
+
+def page_job(what: Reported, path: Path, control: Control) -> Iterator[Event]:
+    """Save the page of a scan; `Finished` has ``path``.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    from napari_ctlns.reporting.page import check_page, write_page
+
+    check_page(path)
+
+    def write(mask: Volume, table: "pd.DataFrame") -> None:
+        write_page(path, what.scan, mask, table, what.findings)
+
+    yield from _reported(what, path, control, write)
+
+
+def mesh_job(what: Reported, path: Path) -> Iterator[Event]:
+    """Save the surfaces of the nodules; `Finished` has ``path``.
+
+    Raises
+    ------
+    MaskError
+        If there are none.
+    OutputError
+        If the file cannot be written.
+    """
+    from napari_ctlns.reporting.meshes import write_meshes
+
+    yield Started(title=f"Save {path.name}")
+    write_meshes(mask_on_scan(what.mask, what.scan), path)
+    yield Finished(result={"path": path})
+
+
+def candidates_job(what: Reported, path: Path) -> Iterator[Event]:
+    """Save the nodules as candidates with probabilities; `Finished` has ``path``.
+
+    Raises
+    ------
+    OutputError
+        If a nodule has no probability, or the file cannot be written.
+    """
+    from napari_ctlns.formats import write_candidates
+    from napari_ctlns.measurement.candidates import candidates_of
+
+    yield Started(title=f"Save {path.name}")
+    table = measured(mask_on_scan(what.mask, what.scan), what.scan, what.before)
+    write_candidates(path, candidates_of(table, what.scan.scan_id))
+    yield Finished(result={"path": path})
+
+
+def _reported(what: Reported, path: Path, control: Control, write: _Write) -> Iterator[Event]:
+    """Measure all there is to measure, and let it be written."""
+    from napari_ctlns.reporting.measuring import with_lungs
+
+    yield Started(title=f"Save {path.name}")
+    yield Progress(done=0, total=_STEPS, unit="step")
+    mask = mask_on_scan(what.mask, what.scan)
+    table = measured(mask, what.scan, what.before)
+    yield Progress(done=1, total=_STEPS, unit="step")
+    if not control.stop_requested():
+        table = with_lungs(table, mask, what.scan)
+        yield Progress(done=2, total=_STEPS, unit="step")
+    if control.stop_requested():
+        yield Finished(stopped=True)
+        return
+    write(mask, table)
+    yield Finished(result={"path": path})
