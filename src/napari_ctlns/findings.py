@@ -96,6 +96,12 @@ class Finding(BaseModel):
     probability: float | None = None
     lookalike: Lookalike = ""
 
+    @property
+    def touched(self) -> bool:
+        """Whether a person made, corrected, judged or described it."""
+        said = self.status != "new" or self.type != "unknown" or self.note != ""
+        return self.origin != "model" or self.edited or said
+
 
 class Findings(BaseModel):
     """The findings of one scan, those without voxels included; survives JSON.
@@ -125,6 +131,17 @@ class Findings(BaseModel):
     def labels(self) -> frozenset[int]:
         """The labels that findings have now."""
         return frozenset(f.label for f in self.items if f.label is not None)
+
+    @property
+    def rejected_labels(self) -> frozenset[int]:
+        """The labels of what a person rejected: it is drawn, but goes into no file of nodules."""
+        rejected = (f.label for f in self.items if f.status == "rejected")
+        return frozenset(label for label in rejected if label is not None)
+
+    @property
+    def are_judged(self) -> bool:
+        """Whether a person said something of them, which the file of a mask does not keep."""
+        return any(finding.reader for finding in self.items)
 
     def add(self, finding: Finding) -> "Findings":
         """Add a finding.
@@ -228,7 +245,7 @@ class Findings(BaseModel):
         since = [
             f
             for f in self.items
-            if f.uid not in known and _touched(f) and not known.intersection(f.parents)
+            if f.uid not in known and f.touched and not known.intersection(f.parents)
         ]
         return self._with((*kept, *(f.model_copy(update={"label": None}) for f in since)))
 
@@ -241,8 +258,3 @@ def _as_then(now: Finding, then: Finding) -> Finding:
     if {now.status, then.status} <= {"new", "edited"}:
         names.append("status")  # it says no more than that
     return now.model_copy(update={name: getattr(then, name) for name in names})
-
-
-def _touched(finding: Finding) -> bool:
-    """Whether a person made, judged or corrected a finding."""
-    return finding.origin != "model" or finding.edited or finding.status != "new"

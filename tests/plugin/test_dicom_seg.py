@@ -46,7 +46,7 @@ def test_a_layer_is_saved_with_its_findings_and_opened_again(
 
     now = mask_on_scan(of.mask_of(layer, scan), scan)
     *_, end = save_mask_job(now, scan, tmp_path / "n.dcm", of.findings_of(layer))
-    assert end.result == {"path": tmp_path / "n.dcm"}
+    assert end.result == {"path": tmp_path / "n.dcm", "left_out": 0}
     again = [segment.TrackingID for segment in pydicom.dcmread(tmp_path / "n.dcm").SegmentSequence]
     assert again == uids
 

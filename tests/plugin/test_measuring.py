@@ -13,6 +13,7 @@ from napari_ctlns.events import Event, Finished, ThreadControl
 from napari_ctlns.findings import Findings, Opinion
 from napari_ctlns.measurement import COLUMNS, measure
 from napari_ctlns.plugin import measuring, saving
+from napari_ctlns.plugin.finding_rows import rows_of
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.volume import Geometry, Source, Volume
 
@@ -117,7 +118,7 @@ def test_a_session_marks_what_was_edited_between_two_tables(
     model_session.keep_table(layer, measure(mask, volume))
     layer.data_setitem(tuple(np.array([i]) for i in (15, 30, 28)), 0)
     model_session.keep_table(layer, measure(mask, volume))
-    columns = measuring.shown_columns(measure(mask, volume), findings_of(layer))
+    columns = rows_of(measure(mask, volume), findings_of(layer))
     assert columns["status"] == ["new", "edited"]
     assert columns["probability"] == [0.9, 0.8]
     assert columns["voxels"] == measure(mask, volume)["voxels"].tolist()
@@ -130,7 +131,7 @@ def test_what_a_nodule_looks_like_is_said_until_somebody_touches_it(
         findings = Findings().follow_labels((1, 2), "model")
         findings = findings.judged({1: Opinion(0.9, "vessel"), 2: Opinion(0.8, "lung wall")})
         findings = findings.change(findings.of_label(2).uid, **changes)
-        return measuring.shown_columns(measure(mask, volume), findings)["status"]
+        return rows_of(measure(mask, volume), findings)["status"]
 
     assert said() == ["new, like a vessel", "new, like the lung wall"]
     assert said(status="accepted") == ["new, like a vessel", "accepted"]

@@ -6,11 +6,13 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QColor
 
 from napari_ctlns.measurement import COLUMNS as MEASURED
-from napari_ctlns.plugin.views.nodule_table import COLUMNS, SHOWN, NoduleTable, in_words
+from napari_ctlns.plugin.views.nodule_columns import COLUMNS, SHOWN, in_words
+from napari_ctlns.plugin.views.nodule_table import NoduleTable
 
 NAN = float("nan")
 DASH = "\u2013"
 NODULES = {
+    "uid": ["one", "four", "seven"],
     "label": [1, 4, 7],
     "mean_diameter_mm": [12.345, 4.04, 30.0],
     "volume_mm3": [985.6, 34.5, 14137.2],
@@ -75,7 +77,9 @@ def test_a_few_columns_or_all(table: NoduleTable) -> None:
     def shown() -> set[str]:
         return {n for i, n in enumerate(COLUMNS) if not table.isColumnHidden(i)}
 
-    assert shown() == set(SHOWN)
+    assert shown() == {*SHOWN, "note"}
+    table.resize(374, 300)
+    assert shown() == set(SHOWN)  # a note has no room beside them
     table.show_all(True)
     assert shown() == set(COLUMNS)
     table.show_all(False)
@@ -83,20 +87,20 @@ def test_a_few_columns_or_all(table: NoduleTable) -> None:
 
 
 def test_a_click_and_the_arrows_pick_nodules(qtbot: QtBot, table: NoduleTable) -> None:
-    picked: list[int] = []
+    picked: list[str] = []
     table.picked.connect(picked.append)
     click(qtbot, table, 1)
-    assert set(picked) == {4}
+    assert set(picked) == {"four"}
     picked.clear()
     qtbot.keyClick(table, Qt.Key.Key_Down)
-    assert picked == [7]
+    assert picked == ["seven"]
     picked.clear()
     click(qtbot, table, 2)  # the same once more: the person may have gone elsewhere
-    assert picked == [7]
+    assert picked == ["seven"]
 
 
 def test_what_others_select_is_shown_without_a_word(qtbot: QtBot, table: NoduleTable) -> None:
-    picked: list[int] = []
+    picked: list[str] = []
     table.picked.connect(picked.append)
     table.select_label(7)
     assert [index.row() for index in table.selectionModel().selectedRows()] == [2]
@@ -107,12 +111,12 @@ def test_what_others_select_is_shown_without_a_word(qtbot: QtBot, table: NoduleT
 
 
 def test_sorting_is_by_number_and_picks_the_right_nodule(qtbot: QtBot, table: NoduleTable) -> None:
-    table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    table.sortByColumn(list(COLUMNS).index("mean_diameter_mm"), Qt.SortOrder.DescendingOrder)
     assert column(table, "mean_diameter_mm") == ["30.0", "12.3", "4.0"]
-    picked: list[int] = []
+    picked: list[str] = []
     table.picked.connect(picked.append)
     click(qtbot, table, 2)
-    assert set(picked) == {4}
+    assert set(picked) == {"four"}
     table.sortByColumn(list(COLUMNS).index("probability"), Qt.SortOrder.DescendingOrder)
     assert column(table, "probability") == ["0.91", DASH, DASH]
 

@@ -17,13 +17,11 @@ from napari_ctlns.errors import OutputError
 from napari_ctlns.measurement import COLUMNS, measure
 from napari_ctlns.plugin import measuring
 from napari_ctlns.plugin.layers import findings_of
-from napari_ctlns.plugin.panels.nodules_panel import (
-    MASK_FILES,
-    TABLE_FILES,
-    NodulesPanel,
-)
+from napari_ctlns.plugin.nodule_jobs import MASK_FILES, TABLE_FILES
+from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.plugin.views.file_dialogs import with_extension
+from napari_ctlns.plugin.views.nodule_columns import COLUMNS as SHOWN_COLUMNS
 from napari_ctlns.volume import Volume
 
 LONG = 60_000
@@ -197,7 +195,8 @@ def test_rows_follow_each_stroke(
         pd.testing.assert_frame_equal(table, whole)
         assert rows(panel) == len(whole)
         model = panel.table.model()
-        assert model.data(model.index(0, 3)) == f"{whole['volume_mm3'][0]:.0f}"
+        volume_column = list(SHOWN_COLUMNS).index("volume_mm3")
+        assert model.data(model.index(0, volume_column)) == f"{whole['volume_mm3'][0]:.0f}"
 
 
 def test_strokes_in_a_row_are_measured_at_last(

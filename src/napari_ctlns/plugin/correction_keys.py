@@ -44,7 +44,7 @@ def bind_keys(session: Session) -> None:
     taken = taken_keys(session.viewer)
     for name, key in KEYS.items():
         if str(coerce_keybinding(key)) not in taken:
-            session.viewer.bind_key(key, _pressed(does[name]))
+            session.viewer.bind_key(key, pressed(does[name]))
 
 
 def taken_keys(viewer: ViewerModel) -> set[str]:
@@ -54,7 +54,9 @@ def taken_keys(viewer: ViewerModel) -> set[str]:
     return {str(coerce_keybinding(key)) for key in used}
 
 
-def _pressed(does: Callable[[], None]) -> Callable[[ViewerModel], None]:
+def pressed(does: Callable[[], None]) -> Callable[[ViewerModel], None]:
+    """Return what a viewer calls when a key is pressed that does something."""
+
     def press(_viewer: ViewerModel) -> None:
         does()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ctlns.events import Control, Event, Finished, Started
-from napari_ctlns.findings import Finding, Findings, Opinion
+from napari_ctlns.findings import Findings, Opinion
 from napari_ctlns.masks.components import Box
 from napari_ctlns.masks.label_box import box_of
 from napari_ctlns.plugin.saving import mask_on_scan
@@ -126,7 +126,7 @@ def rows_job(
 def is_quick(before: "pd.DataFrame", where: Mapping[int, Box]) -> bool:
     """Whether nodules that were edited can be measured in some 20 ms."""
     known = before.loc[before["label"].isin(list(where)), "voxels"].sum()
-    return int(known) + sum(_voxels(box) for box in where.values()) <= QUICK_VOXELS
+    return int(known) + sum(voxels_of(box) for box in where.values()) <= QUICK_VOXELS
 
 
 def table_after(
@@ -142,7 +142,7 @@ def table_after(
         for label, box in where.items()
     }
     boxes = {label: box for label, box in found.items() if box is not None}
-    if any(_voxels(box) > LARGEST_FOLLOWED for box in boxes.values()):
+    if any(voxels_of(box) > LARGEST_FOLLOWED for box in boxes.values()):
         return None
     rows = _with_probabilities(measure_nodules(mask, scan, boxes), before)
     parts = [part for part in (before[~before["label"].isin(list(where))], rows) if len(part)]
@@ -155,21 +155,34 @@ def _search_box(before: "pd.DataFrame", label: int, edited: Box, geometry: Geome
 
     No voxel of a nodule is further from its centroid than its greatest diameter.
     """
-    row = before[before["label"] == label]
-    if row.empty:
+    known = reach_box(before, label, geometry)
+    if known is None:
         return edited
-    centre = geometry.world_to_index(row[_CENTROID].to_numpy()[0])
-    reach = float(row["max_3d_diameter_mm"].iloc[0]) / np.array(geometry.spacing) + 1
-    low = np.minimum(np.floor(centre - reach), [s.start for s in edited])
-    high = np.maximum(np.ceil(centre + reach) + 1, [s.stop for s in edited])
     z, y, x = (
-        slice(max(int(a), 0), min(int(b), n))
-        for a, b, n in zip(low, high, geometry.shape, strict=True)
+        slice(min(a.start, b.start), max(a.stop, b.stop))
+        for a, b in zip(known, edited, strict=True)
     )
     return z, y, x
 
 
-def _voxels(box: Box) -> int:
+def reach_box(table: "pd.DataFrame", label: int, geometry: Geometry) -> Box | None:
+    """Return a box of a grid that holds all of a nodule when it was measured; None: it was not."""
+    row = table[table["label"] == label]
+    if row.empty:
+        return None
+    centre = geometry.world_to_index(row[_CENTROID].to_numpy()[0])
+    reach = float(row["max_3d_diameter_mm"].iloc[0]) / np.array(geometry.spacing) + 1
+    z, y, x = (
+        slice(max(int(a), 0), min(int(b), n))
+        for a, b, n in zip(
+            np.floor(centre - reach), np.ceil(centre + reach) + 1, geometry.shape, strict=True
+        )
+    )
+    return z, y, x
+
+
+def voxels_of(box: Box) -> int:
+    """Return how many voxels a box has."""
     return int(np.prod([s.stop - s.start for s in box]))
 
 
@@ -180,11 +193,17 @@ def _nodules(table: "pd.DataFrame") -> list[Nodule]:
 
 
 def save_table_job(
-    mask: Volume, scan: Volume, before: "pd.DataFrame | None", fresh: bool, path: Path
+    mask: Volume,
+    scan: Volume,
+    before: "pd.DataFrame | None",
+    fresh: bool,
+    path: Path,
+    findings: Findings | None = None,
 ) -> Iterator[Event]:
     """Save the nodule table, measured anew unless the one there is ``fresh``.
 
-    `Finished` has ``path`` and ``table``.
+    What ``findings`` know to be rejected has no row in the file. `Finished` has ``path``,
+    ``table`` with all rows, and ``left_out``: how many are not in the file.
     """
     from napari_ctlns.measurement import write_table
 
@@ -192,8 +211,11 @@ def save_table_job(
     table = before if fresh else None
     if table is None:
         table = measured(mask_on_scan(mask, scan), scan, before)
-    write_table(table, path)
-    yield Finished(result={"path": path, "table": table})
+    rejected = frozenset[int]() if findings is None else findings.rejected_labels
+    kept = table[~table["label"].isin(list(rejected))]
+    write_table(kept, path)
+    left_out = len(table) - len(kept)
+    yield Finished(result={"path": path, "table": table, "left_out": left_out})
 
 
 def edited_since(
@@ -208,20 +230,3 @@ def edited_since(
         if label in labels & findings.labels and nodule not in known:
             findings = findings.mark_edited(label)
     return findings
-
-
-def shown_columns(table: "pd.DataFrame", findings: Findings) -> dict[str, list[object]]:
-    """Return the columns to show: those of the table, and what the findings say of each row."""
-    columns: dict[str, list[object]] = {str(c): table[c].tolist() for c in table.columns}
-    of_label = {finding.label: finding for finding in findings.items}
-    rows = [of_label.get(label) for label in table["label"].tolist()]
-    columns["probability"] = [None if f is None else f.probability for f in rows]
-    columns["status"] = ["new" if f is None else _status(f) for f in rows]
-    return columns
-
-
-def _status(finding: Finding) -> str:
-    """Say how a finding stands, and what it looks like while nobody has touched it."""
-    words = {"": "new", "vessel": "new, like a vessel", "lung wall": "new, like the lung wall"}
-    untouched = finding.status == "new" and not finding.edited
-    return words[finding.lookalike] if untouched else finding.status

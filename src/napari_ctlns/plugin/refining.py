@@ -112,11 +112,7 @@ def opinions_of(nodules: Nodules, known: Predicted) -> dict[int, Opinion]:
 
 def kept_labels(there: Nodules, known: Predicted, findings: Findings) -> frozenset[int]:
     """Return the labels that a person worked on: painted, judged, or edited since it was drawn."""
-    untouched = {
-        f.label
-        for f in findings.items
-        if f.origin == "model" and f.status == "new" and not f.edited
-    }
+    untouched = {finding.label for finding in findings.items if not finding.touched}
     return frozenset(
         label
         for label, part in there.items()

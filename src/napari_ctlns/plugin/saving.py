@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from napari.layers import Labels, Points
+from napari.layers import Labels, Layer, Points
 
 from napari_ctlns.errors import AnnotationError, MaskError, OutputError
 from napari_ctlns.events import Event, Finished, Started
 from napari_ctlns.findings import Annotation, Findings
+from napari_ctlns.masks.label_box import box_of
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.words import counted
 from napari_ctlns.volume import Volume
 
 _HIGHEST_LABEL = 65535
@@ -27,7 +29,9 @@ _HIGHEST_LABEL = 65535
 
 
 def save_mask(layer: Labels, path: str | os.PathLike[str], scan: Volume | None) -> tuple[str, ...]:
-    """Write the mask that a labels layer shows; the format follows the extension.
+    """Write the mask that a labels layer shows, without what was rejected.
+
+    The format follows the extension.
 
     Parameters
     ----------
@@ -50,15 +54,19 @@ def save_mask(layer: Labels, path: str | os.PathLike[str], scan: Volume | None) 
     OutputError
         If the scan itself lies there, or the file cannot be written.
     """
+    findings = of.findings_of(layer)
     mask = mask_to_save(layer, scan)
-    _write(mask, scan, Path(path), of.findings_of(layer))
-    return mask.source.warnings
+    left_out = leave_out_rejected(mask, findings)
+    _write(mask, scan, Path(path), findings)
+    return (*mask.source.warnings, *filter(None, [left_out_in_words(left_out)]))
 
 
 def save_mask_job(
     mask: Volume, scan: Volume, path: Path, findings: Findings | None = None
 ) -> Iterator[Event]:
-    """Save what a labels layer shows on the grid of its scan; `Finished` has ``path``.
+    """Save what a labels layer shows on the grid of its scan, without what was rejected.
+
+    `Finished` has ``path``, and ``left_out``: how many rejected nodules are not in it.
 
     Parameters
     ----------
@@ -69,7 +77,7 @@ def save_mask_job(
     path
         The file to write; the format follows the extension.
     findings
-        What a DICOM SEG is to tell of its labels.
+        What a DICOM SEG is to tell of its labels, and which of them were rejected.
 
     Raises
     ------
@@ -79,8 +87,10 @@ def save_mask_job(
         If the scan itself lies there, or the file cannot be written.
     """
     yield Started(title=f"Save {path.name}")
-    _write(mask_on_scan(mask, scan), scan, path, findings)
-    yield Finished(result={"path": path})
+    own = mask_on_scan(mask, scan)
+    left_out = leave_out_rejected(own, findings)
+    _write(own, scan, path, findings)
+    yield Finished(result={"path": path, "left_out": left_out})
 
 
 def mask_on_scan(mask: Volume, scan: Volume) -> Volume:
@@ -96,6 +106,35 @@ def mask_on_scan(mask: Volume, scan: Volume) -> Volume:
     array = _checked_copy(mask.array, "this layer")
     small = array.astype(np.uint8 if array.max(initial=0) <= 255 else np.uint16, copy=False)
     return mask_onto(replace(mask, array=small), scan, "of this layer")
+
+
+def leave_out_rejected(mask: Volume, findings: Findings | None) -> int:
+    """Take what a person rejected out of a copy of a mask; return how many nodules it were.
+
+    In the layer they stay as they are: a rejection can be taken back at any time.
+    """
+    labels = () if findings is None else sorted(findings.rejected_labels)
+    gone = [label for label in labels if _erase(mask.array, label)]
+    return len(gone)
+
+
+def findings_are_judged(layer: Layer) -> bool:
+    """Whether a person said something of a layer's findings, which only a project keeps."""
+    known = layer.metadata.get(of.KEY)
+    return isinstance(known, of.MaskLayer) and known.findings.are_judged
+
+
+def _erase(labels: npt.NDArray[Any], label: int) -> bool:
+    box = box_of(labels, label)
+    if box is None:
+        return False
+    labels[box][labels[box] == label] = 0
+    return True
+
+
+def left_out_in_words(nodules: int) -> str:
+    """Say that nodules are not in a file because they were rejected; nothing where none is."""
+    return f"left out as rejected: {counted(nodules, 'nodule')}" if nodules else ""
 
 
 def mask_to_save(layer: Labels, scan: Volume | None) -> Volume:

@@ -293,6 +293,12 @@ class Session(QObject):
         self._measured_at[layer] = self.edits(layer) if fresh else -1
         self.measured.emit(layer)
 
+    def say_of_findings(self, layer: Labels, findings: Findings) -> None:
+        """Remember what a person said of a layer's findings; its voxels and table stay."""
+        of.keep_findings(layer, findings, of.mask_of(layer, self.volume_under(layer)))
+        self.not_saved(layer)
+        self.measured.emit(layer)
+
     def is_unsaved(self, layer: Layer) -> bool:
         """Whether a layer holds edits that no file has."""
         return layer in self._unsaved

@@ -22,12 +22,15 @@ class Settings:
         The HU window of a scan that was just opened: a preset's name, "full" or "header".
     working_folder
         Where datasets and runs go unless told otherwise.
+    reader
+        The name under which a person judges nodules; "" for that of the machine's user.
     """
 
     device: Device
     precision: str
     window: str
     working_folder: Path
+    reader: str = ""
 
 
 def read_settings() -> Settings:
@@ -39,6 +42,7 @@ def read_settings() -> Settings:
         precision=said.learning.precision,
         window=said.display.window,
         working_folder=Path(folder).expanduser() if folder else Path.home() / "napari-ctlns",
+        reader=said.review.reader_name.strip(),
     )
 
 

@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 from napari_ctlns.errors import CtlnsError, RunError
 from napari_ctlns.events import Event, Finished, Started
+from napari_ctlns.findings import Findings
 from napari_ctlns.inference.model import read_card
 from napari_ctlns.plugin.predicting import file_name
 from napari_ctlns.plugin.runs import runs_folder
-from napari_ctlns.plugin.saving import mask_on_scan
+from napari_ctlns.plugin.saving import leave_out_rejected, mask_on_scan
 from napari_ctlns.plugin.training import arrays_in_words, stamp, unused_path
 from napari_ctlns.plugin.words import counted
 from napari_ctlns.recipe import Recipe, load_recipe
@@ -120,9 +121,16 @@ def read_training_set(folder: Path) -> TaughtScans:
 
 
 def add_job(
-    mask: Volume, scan: Volume, folder: Path, reader: str, recipe: Recipe
+    mask: Volume,
+    scan: Volume,
+    folder: Path,
+    reader: str,
+    recipe: Recipe,
+    findings: Findings | None = None,
 ) -> Iterator[Event]:
-    """Add what a labels layer shows to a training set; `Finished` has ``added``.
+    """Add what a labels layer shows, without what was rejected, to a training set.
+
+    `Finished` has ``added``.
 
     Parameters
     ----------
@@ -136,6 +144,8 @@ def add_job(
         Who corrected it.
     recipe
         By which scans of a new training set are prepared.
+    findings
+        They know what was rejected; a model is not to learn it as a nodule.
 
     Raises
     ------
@@ -144,6 +154,7 @@ def add_job(
     """
     yield Started(title="Add to the training set")
     own = mask_on_scan(mask, scan)
+    leave_out_rejected(own, findings)
     from napari_ctlns.dataset import add_correction
 
     added = add_correction(folder, scan, own, reader, recipe.preparation)

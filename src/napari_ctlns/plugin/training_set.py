@@ -50,7 +50,7 @@ class TrainingSet(QObject):
         self.folder: Path | None = None
         self.known = TaughtScans()
         self.problem = ""
-        self.reader = reader_name()
+        self.reader = read_settings().reader or reader_name()
         session.model_changed.connect(self.look)
         self.look()
 
@@ -89,7 +89,8 @@ class TrainingSet(QObject):
         if scan is None or folder is None:
             raise CtlnsError(self.problem or "open the scan first")
         recipe = recipe_of(session.model)
-        return ThreadWork(add_job(of.mask_of(layer, scan), scan, folder, self.reader, recipe))
+        mask, findings = of.mask_of(layer, scan), of.findings_of(layer)
+        return ThreadWork(add_job(mask, scan, folder, self.reader, recipe, findings))
 
     def _hear(self, event: Event) -> None:
         if not isinstance(event, Finished | Failed) or self.sender() is not self._look:

@@ -8,7 +8,7 @@ from napari.layers import Layer
 
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.current import current_session
-from napari_ctlns.plugin.saving import save_annotations, save_mask
+from napari_ctlns.plugin.saving import findings_are_judged, save_annotations, save_mask
 from napari_ctlns.volume import Volume
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _scan_under(session: "Session | None", layer: Layer) -> Volume | None:
 def _tell_saved(session: "Session | None", layer: Layer, words: Iterable[str] = ()) -> None:
     from napari.utils.notifications import show_warning
 
-    if session is not None:
+    if session is not None and not findings_are_judged(layer):
         session.saved(layer)
     for one in words:
         show_warning(f"{one} ({layer.name})")

@@ -12,7 +12,7 @@ from napari_ctlns.plugin.layers import colours_of_labels
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.views.controls import in_a_row, set_ready
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
-from napari_ctlns.plugin.views.nodule_table import in_words
+from napari_ctlns.plugin.views.nodule_columns import in_words
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.trouble import draw_trouble
 from napari_ctlns.plugin.words import breakable, capitalised

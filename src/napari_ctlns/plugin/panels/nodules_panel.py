@@ -1,58 +1,40 @@
-"""The nodules of a labels layer as a table: look, go there, correct, measure again, save."""
+"""The findings of a labels layer as a work list: look, judge, correct, measure again, save."""
 
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from napari.layers import Labels
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QLabel,
-    QPushButton,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QStackedWidget
 
-from napari_ctlns.errors import OutputError
-from napari_ctlns.events import ThreadControl
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.adding import Adding
+from napari_ctlns.plugin.advising import Advising
 from napari_ctlns.plugin.autosave import Autosave
-from napari_ctlns.plugin.canvas import lps_to_canvas
-from napari_ctlns.plugin.measuring import (
-    measure_job,
-    save_table_job,
-    shown_columns,
-)
-from napari_ctlns.plugin.navigation import go_to
-from napari_ctlns.plugin.predicting import file_name
+from napari_ctlns.plugin.detailing import Detailing
+from napari_ctlns.plugin.finding_rows import overview, rows_of
+from napari_ctlns.plugin.judging import judging_of
+from napari_ctlns.plugin.nodule_jobs import NoduleJobs
+from napari_ctlns.plugin.rejected_look import RejectedLook
+from napari_ctlns.plugin.review_keys import KEYS, bind_keys
+from napari_ctlns.plugin.reviewing import review_of
 from napari_ctlns.plugin.row_following import row_follower_of
 from napari_ctlns.plugin.saved_sign import kept_words
-from napari_ctlns.plugin.saving import save_mask_job
 from napari_ctlns.plugin.session import session_of
-from napari_ctlns.plugin.settings import read_settings
-from napari_ctlns.plugin.views.controls import BUSY, in_a_row, set_ready
-from napari_ctlns.plugin.views.file_dialogs import ask_save_path
-from napari_ctlns.plugin.views.job_bar import JobBar, Then
+from napari_ctlns.plugin.thumbnail_store import ThumbnailStore
+from napari_ctlns.plugin.views.controls import BUSY, in_a_column, in_a_row, set_ready
+from napari_ctlns.plugin.views.finding_list import FindingList
+from napari_ctlns.plugin.views.fold import Fold
+from napari_ctlns.plugin.views.guideline_view import GuidelineView
+from napari_ctlns.plugin.views.job_bar import JobBar
 from napari_ctlns.plugin.views.layer_choice import LayerChoice
-from napari_ctlns.plugin.views.nodule_table import NoduleTable
+from napari_ctlns.plugin.views.nodule_pictures import NodulePictures
 from napari_ctlns.plugin.views.panel import Panel
-from napari_ctlns.plugin.words import counted
-from napari_ctlns.plugin.work import ThreadWork
-from napari_ctlns.volume import Volume
+from napari_ctlns.plugin.views.review_bar import ReviewBar
+from napari_ctlns.plugin.words import capitalised
 
 if TYPE_CHECKING:
     import napari
 
-MASK_FILES = (
-    *("NIfTI (*.nii.gz *.nii)", "MetaImage (*.mha *.mhd)", "NRRD (*.nrrd *.nhdr)"),
-    "DICOM SEG (*.dcm)",
-)
-TABLE_FILES = ("CSV (*.csv)", "JSON (*.json)")
 _WIDTH = 390  # the usual columns side by side
 _NO_LAYER = "No labels layer yet: click on a nodule, predict, or add one to paint in."
 _NO_SCAN = "Open the scan first: HU are measured in it"
@@ -60,96 +42,115 @@ _EMPTY = "No nodules yet: click on one, paint one, predict, or make a mask from 
 
 
 class NodulesPanel(Panel):
-    """Shows and keeps the nodule table of the labels layer that is worked on."""
+    """Shows the findings of the labels layer that is worked on, and lets a reader judge them."""
 
     def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
-        self._session = session_of(napari_viewer)
-        self._follower = row_follower_of(self._session)
-        self._autosave = self._session.part(Autosave)
-        self._tried: WeakSet[Labels] = WeakSet()
+        session = self._session = session_of(napari_viewer)
+        self._follower = row_follower_of(session)
+        self._autosave = session.part(Autosave)
+        self._review, self._judging = review_of(session), judging_of(session)
+        self._details, self._store = session.part(Detailing), session.part(ThumbnailStore)
+        session.part(RejectedLook)
+        bind_keys(session)
+        self._make_widgets()
+        self._adding = Adding(session, self.teach, self)
+        self._jobs = NoduleJobs(session, self.job_bar, self)
+        self._lay_out()
+        self._connect()
+        self._show_layer()
+
+    # -- layout ---------------------------------------------------------------------------
+
+    def _make_widgets(self) -> None:
         self.labels = LayerChoice(self._session, "mask", "The labels layer whose nodules are shown")
-        self.table = NoduleTable()
+        self.list = FindingList()
+        self.table, self.filter = self.list.table, self.list.filter
+        self.table.draw_with(NodulePictures(self._store.picture).of_label)
         self.empty = QLabel()
         self._body = QStackedWidget()
         self.all_columns = QCheckBox("All columns")
+        self.all_columns.setToolTip("Show every column; the lungs are looked for, some seconds")
+        self.only = QCheckBox("Only the selected nodule")
+        self.review = ReviewBar(KEYS)
+        self.guideline = GuidelineView()
         self.signs = QLabel()
-        self.signs.setWordWrap(True)
         self.save_mask = QPushButton("Save mask…")
         self.save_table = QPushButton("Save table…")
         self.job_bar = JobBar("Measure", "Measure every nodule of the labels layer")
         self.teach = JobBar(
             "Add to training set", "Store the scan with this mask, for the model to learn from"
         )
-        self._adding = Adding(self._session, self.teach, self)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(0)
-        self._soon.timeout.connect(self._measure_first_time)
-        self._lay_out()
-        self._connect()
-        self._show_layer()
 
     def _lay_out(self) -> None:
-        self.empty.setWordWrap(True)
+        for label in (self.empty, self.signs):
+            label.setWordWrap(True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.empty.setContentsMargins(8, 0, 8, 0)
-        self.all_columns.setToolTip("Show every column that is saved, not only the usual ones")
         self.setMinimumWidth(_WIDTH)
         self.add_form({"Labels": self.labels})
-        table = QWidget()
-        rows = QVBoxLayout(table)
-        rows.setContentsMargins(8, 0, 8, 0)
-        rows.addWidget(self.table)
-        rows.addWidget(self.all_columns)
-        self._body.addWidget(self.empty)
-        self._body.addWidget(table)
+        self.fold = Fold("Guideline", self.guideline)
+        self._advising = Advising(self._session, self.fold, self.guideline, self)
+        more = in_a_row(self.all_columns, self.only)
+        body = in_a_column(self.list, more, self.review, self.fold)
+        body.setContentsMargins(8, 0, 8, 0)
+        for widget in (self.empty, body):
+            self._body.addWidget(widget)
         self.add_body(self._body)
-        self.add_foot(self.signs)
-        self.add_foot(in_a_row(self.save_mask, self.save_table))
-        self.add_foot(self.teach)
-        self.add_foot(self.job_bar)
+        out = in_a_row(self.save_mask, self.save_table, self.teach.button)
+        self.add_foot(in_a_column(self.signs, out, self.teach, self.job_bar))
 
     def _connect(self) -> None:
-        session = self._session
+        session, table = self._session, self.table
         session.mask_changed.connect(self._show_layer)
-        session.scan_changed.connect(self._settle)
-        session.unsaved_changed.connect(self._settle)
-        self._autosave.changed.connect(self._settle)
+        for signal in (session.scan_changed, session.unsaved_changed, self._autosave.changed):
+            signal.connect(self._settle)
         session.edited.connect(self._edited)
-        session.measured.connect(self._measured)
+        for signal in (session.measured, session.recoloured, self._details.changed):
+            signal.connect(self._measured)
         session.label_picked.connect(self._picked_in_canvas)
-        session.recoloured.connect(self._measured)
         self._follower.lost.connect(self._edited)
-        self.table.picked.connect(self._picked_in_table)
-        self.all_columns.toggled.connect(self.table.show_all)
-        self.save_mask.clicked.connect(self._save_mask)
-        self.save_table.clicked.connect(self._save_table)
-        self.job_bar.start_clicked.connect(self._measure)
-        self.job_bar.ended.connect(self._ended)
+        self._store.came.connect(table.redraw)
+        table.picked.connect(self._review.go)
+        table.chosen.connect(self._chosen)
+        self.list.reordered.connect(self._reordered)
+        table.noted.connect(self._review.set_note)
+        self.all_columns.toggled.connect(self._show_all)
+        self.only.toggled.connect(self._show_only)
+        self.review.stepped.connect(self._step)
+        self.review.typed.connect(self._review.set_type)
+        self.review.noted.connect(self._note)
+        self._review.said.connect(self._say)
+        self._judging.changed.connect(self._show_finding)
+        self.save_mask.clicked.connect(self._jobs.save_mask)
+        self.save_table.clicked.connect(self._jobs.save_table)
+        self._jobs.began.connect(self._settle)
+        self.job_bar.ended.connect(self._settle)
+        self.destroyed.connect(self._review.forget_rows)
 
     # -- what is shown ----------------------------------------------------------------
 
     def _show_layer(self) -> None:
-        """Show the table of the layer worked on; one that was never measured is measured soon."""
+        """Show the findings of the layer worked on; one never measured is measured soon."""
         layer = self._session.mask
         table = None if layer is None else self._session.table(layer)
         if layer is None or table is None:
             self.table.show_nodules({}, {})
         else:
             labels = [int(label) for label in table["label"]]
-            columns = shown_columns(table, of.findings_of(layer))
+            columns = rows_of(table, of.findings_of(layer), self._details.table(layer))
             self.table.show_nodules(columns, of.colours_of_labels(layer, labels))
-            self.table.select_label(layer.selected_label)
+            if not self.table.chosen_uids:
+                self.table.select_label(layer.selected_label)
+        self._show_finding()
         self._settle()
-        self._soon.start()  # whoever adds a layer with its table does so now, after the layer
+        self._jobs.measure_soon()
 
-    def _settle(self) -> None:
+    def _settle(self, _event: object = None) -> None:
         """Say how the table stands to the layer, and what can be done."""
-        layer = self._session.mask
+        layer = None if self._session.gone else self._session.mask
         table = None if layer is None else self._session.table(layer)
-        filled = table is not None and len(table) > 0
-        self._body.setCurrentIndex(int(filled))
+        self._body.setCurrentIndex(int(self.table.count > 0))
         self.empty.setText(self._words(layer, table))
         self.signs.setText("\n".join(self._signs(layer)))
         self.signs.setVisible(bool(self.signs.text()))
@@ -158,22 +159,20 @@ class NodulesPanel(Panel):
         self.job_bar.set_ready(why_not)
         busy = BUSY if self.job_bar.working else ""
         for button, tooltip in (
-            (self.save_mask, "Save the labels on the scan's own grid"),
-            (self.save_table, "Save every column of the table, measured again if need be"),
+            (self.save_mask, "Save the labels on the scan's own grid, without what was rejected"),
+            (self.save_table, "Save every column of the table, without what was rejected"),
         ):
             set_ready(button, why_not or busy, tooltip)
 
     def _words(self, layer: Labels | None, table: Any) -> str:
-        if layer is None:
-            return _NO_LAYER
-        if table is None:
+        if layer is not None and table is None:
             return self._why_not(layer) or "Not measured yet."
-        return _EMPTY
+        return _NO_LAYER if layer is None else _EMPTY
 
     def _signs(self, layer: Labels | None) -> list[str]:
-        signs: list[str] = []
         if layer is None:
-            return signs
+            return []
+        signs = []
         measured = self._session.table(layer) is not None
         if measured and self._session.is_stale(layer) and not self._follower.follows(layer):
             signs.append("● Edited since it was measured.")
@@ -189,111 +188,62 @@ class NodulesPanel(Panel):
     def _edited(self, layer: object) -> None:
         if layer is self._session.mask:
             self._settle()
+            self._advising.show()
 
     def _measured(self, layer: object) -> None:
         if layer is self._session.mask:
             self._show_layer()
 
-    # -- from row to nodule and back ----------------------------------------------------
+    # -- the rows -----------------------------------------------------------------------
 
-    def _picked_in_table(self, label: int) -> None:
-        layer = self._session.mask
-        table = None if layer is None else self._session.table(layer)
-        if layer is None or table is None:
-            return
-        row = table[table["label"] == label].iloc[0]
-        centre = [row[f"centroid_{axis}_mm"] for axis in "xyz"]
-        scan = self._session.volume_under(layer)
-        if scan is not None:
-            go_to(self._session.viewer, lps_to_canvas(scan.geometry, centre).tolist())
-        layer.selected_label = label
+    def _reordered(self) -> None:
+        self._review.order = list(self.table.uids)
+        self._show_finding()
 
-    def _picked_in_canvas(self, layer: Any) -> None:
+    def _chosen(self, uids: list[str]) -> None:
+        self._review.chosen = uids
+        self._show_finding()
+
+    def _picked_in_canvas(self, layer: Labels) -> None:
         mask = self._session.mask
         if mask is not None and mask is layer:
             self.table.select_label(mask.selected_label)
+            self._show_finding()
 
-    # -- measuring and saving -----------------------------------------------------------
+    def _show_all(self, wanted: bool) -> None:
+        self.table.show_all(wanted)
+        if wanted:
+            self._details.look_for_lungs()
 
-    def _measure_first_time(self) -> None:
-        layer = self._session.mask
-        if layer is None or layer in self._tried or self.job_bar.working:
-            return
-        if self._session.table(layer) is None and self._session.volume_under(layer) is not None:
-            self._tried.add(layer)
-            self._measure()
+    def _show_only(self, wanted: bool) -> None:
+        if self._session.mask is not None:
+            self._session.mask.show_selected_label = wanted
 
-    def _measure(self) -> None:
-        if (now := self._now()) is None:
-            return
-        control = ThreadControl()
-        job = measure_job(now.mask, now.scan, self._session.table(now.layer), control)
-        self._work(ThreadWork(job, control), partial(self._keep, now))
+    # -- the finding at hand --------------------------------------------------------------
 
-    def _save_mask(self) -> None:
-        now = self._now()
-        path = self._ask_path("Save mask", "nodules.nii.gz", MASK_FILES)
-        if now is not None and path is not None:
-            job = save_mask_job(now.mask, now.scan, path, of.findings_of(now.layer))
-            self._work(ThreadWork(job), partial(self._mask_is_saved, now))
+    def _show_finding(self) -> None:
+        """Show what is said of the finding at hand, and how far the review is."""
+        layer, finding = self._session.mask, self._review.current
+        more = len(self._review.at_hand) - 1
+        note = "" if finding is None else finding.note
+        why_not = "" if finding is not None else "Pick a nodule first: click its row"
+        self.review.show_finding(None if finding is None else finding.type, note, why_not, more)
+        words = overview(self.table.columns.get("status", ()))
+        can_go = bool(self._review.order)
+        self.review.show_progress(words, can_go, self._judging.can_undo(layer))
+        with QSignalBlocker(self.only):
+            self.only.setChecked(layer is not None and layer.show_selected_label)
+        set_ready(self.only, "" if layer is not None else _NO_LAYER, "Hide all other labels")
+        self._advising.show()
 
-    def _save_table(self) -> None:
-        now = self._now()
-        path = self._ask_path("Save table", "nodules.csv", TABLE_FILES)
-        if now is not None and path is not None:
-            table, fresh = self._session.table(now.layer), not self._session.is_stale(now.layer)
-            job = save_table_job(now.mask, now.scan, table, fresh, path)
-            self._work(ThreadWork(job), partial(self._table_is_saved, now))
+    def _step(self, name: str) -> None:
+        getattr(self._review, name)()
 
-    def _now(self) -> "_Now | None":
-        layer = self._session.mask
-        scan = None if layer is None else self._session.volume_under(layer)
-        if layer is None or scan is None:
-            return None
-        return _Now(layer, of.mask_of(layer, scan), scan, self._session.edits(layer))
+    def _note(self, note: str) -> None:
+        finding = self._review.current
+        if finding is not None:
+            self._review.set_note(finding.uid, note)
 
-    def _ask_path(self, title: str, name: str, kinds: tuple[str, ...]) -> Path | None:
-        layer = self._session.mask
-        scan = None if layer is None else self._session.volume_under(layer)
-        start = read_settings().working_folder / f"{file_name(scan.scan_id if scan else '')}_{name}"
-        try:
-            return ask_save_path(self, title, start, kinds)
-        except OutputError as error:
-            self.job_bar.say(str(error), trouble=True)
-            return None
-
-    def _work(self, work: ThreadWork, then: Then) -> None:
-        self.job_bar.follow(work, then)
-        self._settle()
-
-    def _ended(self) -> None:
-        self._settle()
-        self._measure_first_time()
-
-    def _keep(self, then: "_Now", result: dict[str, Any]) -> None:
-        self._session.keep_table(then.layer, result["table"], then.edits)
-        self.job_bar.say("; ".join([measured_in_words(len(result["table"])), *result["warnings"]]))
-
-    def _mask_is_saved(self, then: "_Now", result: dict[str, Any]) -> None:
-        if self._session.edits(then.layer) == then.edits:
-            self._session.saved(then.layer)
-        self.job_bar.say(f"Saved {result['path']}")
-
-    def _table_is_saved(self, then: "_Now", result: dict[str, Any]) -> None:
-        self._session.keep_table(then.layer, result["table"], then.edits)
-        self.job_bar.say(f"Saved {result['path']}")
-
-
-@dataclass(frozen=True, eq=False)
-class _Now:
-    """A labels layer and its scan at one moment; the mask is a view until a job copies it."""
-
-    layer: Labels
-    mask: Volume
-    scan: Volume
-    edits: int
-
-
-def measured_in_words(nodules: int) -> str:
-    """Say how many nodules were measured."""
-    return f"{counted(nodules, 'nodule') if nodules else 'No nodules'} measured"
+    def _say(self, words: str, trouble: bool) -> None:
+        if not self.job_bar.working:
+            self.job_bar.say(capitalised(words), trouble)

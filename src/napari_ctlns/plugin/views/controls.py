@@ -1,7 +1,7 @@
 """What the controls of all panels have in common."""
 
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 NO_SCAN = "Open a scan first"
 """Why much cannot be done yet."""
@@ -29,6 +29,17 @@ def in_a_row(*widgets: QWidget) -> QWidget:
     row.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:
         row.addWidget(widget)
+    return box
+
+
+def in_a_column(*widgets: QWidget) -> QWidget:
+    """Lay out widgets closely, one above the other; the first has the room that is left."""
+    box = QWidget()
+    column = QVBoxLayout(box)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(4)
+    for place, widget in enumerate(widgets):
+        column.addWidget(widget, 1 if place == 0 else 0)
     return box
 
 

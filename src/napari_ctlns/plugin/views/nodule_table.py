@@ -1,244 +1,213 @@
-"""The nodule table: a few calm columns, or all of them; a row is a nodule to go to."""
+"""The work list: a few calm columns, or all of them; a row is a finding to go to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from qtpy.QtCore import (
-    QAbstractTableModel,
+    QItemSelection,
     QItemSelectionModel,
     QModelIndex,
     QSize,
-    QSortFilterProxyModel,
     Qt,
     Signal,
 )
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
-Colour = tuple[float, float, float, float]
+from napari_ctlns.plugin.finding_rows import Columns, RowFilter
+from napari_ctlns.plugin.layers import Colour
+from napari_ctlns.plugin.thumbnails import PIXELS
+from napari_ctlns.plugin.views.nodule_columns import COLUMNS, SHOWN
+from napari_ctlns.plugin.views.nodule_model import NoduleModel, Picture, PictureDelegate, ShownRows
 
-_UNKNOWN = "–"  # noqa: RUF001 - a dash, as tables have it
-_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-_SORT = Qt.ItemDataRole.UserRole
 _ROOM, _ARROW = 12, 10  # pixels beside the words
 _ROWS_TO_FIT = 200
-
-
-@dataclass(frozen=True)
-class Column:
-    """How a column is shown: its title, what it means, and digits after the point."""
-
-    title: str
-    meaning: str
-    digits: int = 1
-
-
-SHOWN = (
-    "label",
-    "mean_diameter_mm",
-    "long_axis_mm",
-    "volume_mm3",
-    "mean_hu",
-    "probability",
-    "status",
-)
-"""The columns that are shown unless all are wanted."""
-
-COLUMNS: Mapping[str, Column] = {
-    "label": Column("Label", "Its number and colour in the labels layer", 0),
-    "mean_diameter_mm": Column(
-        "Diam.\nmm",
-        "Diameter: mean of long and short axis, unrounded",
-    ),
-    "long_axis_mm": Column("Long\nmm", "Long axis: longest diameter on any axial slice (RECIST)"),
-    "volume_mm3": Column("Volume\nmm³", "Voxels times the volume of one", 0),
-    "mean_hu": Column("Mean\nHU", "Mean of the HU inside", 0),
-    "probability": Column(
-        "Prob.", "Probability: what the model thought of it on average when it found it", 2
-    ),
-    "status": Column(
-        "Status",
-        "New, edited since it was found, accepted or rejected; of a new one also whether it has "
-        "the shape of a vessel or of the lung wall, and so may be no nodule",
-    ),
-    "short_axis_mm": Column(
-        "Short\nmm", "Short axis: longest diameter at right angles to the long axis, on its slice"
-    ),
-    "max_3d_diameter_mm": Column("3D\nmm", "Longest distance between two surface points"),
-    "equivalent_diameter_mm": Column("Equiv.\nmm", "Diameter of the sphere of its volume"),
-    "voxels": Column("Voxels", "How many voxels it has", 0),
-    "mesh_volume_mm3": Column("Mesh\nmm³", "Volume inside its surface mesh (IBSI RNU0)", 0),
-    "surface_area_mm2": Column("Surface\nmm²", "Area of its surface mesh (IBSI C0JK)", 0),
-    "sphericity": Column("Sphericity", "1 is a sphere (IBSI QCFX)", 2),
-    "sd_hu": Column("SD\nHU", "Standard deviation of the HU inside", 0),
-    "min_hu": Column("Lowest\nHU", "Lowest HU inside", 0),
-    "max_hu": Column("Highest\nHU", "Highest HU inside", 0),
-    "centroid_x_mm": Column("Centre x\nmm", "Mean of its voxels, LPS: towards the left"),
-    "centroid_y_mm": Column("Centre y\nmm", "Mean of its voxels, LPS: towards the back"),
-    "centroid_z_mm": Column("Centre z\nmm", "Mean of its voxels, LPS: towards the head"),
-    "touches_border": Column("At border", "Whether it reaches the border of the scan"),
-    "mean_probability": Column(
-        "Mean\nprob.", "Mean of the model's probability over it; not known once it was edited", 2
-    ),
-}
-"""How each column of the nodule table is shown, and what findings add to it."""
-
-
-def in_words(name: str, value: Any) -> str:
-    """Return a value of the table as a person reads it."""
-    if value is None or value != value:  # NaN
-        return _UNKNOWN
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str):
-        return value
-    return f"{value:.{COLUMNS[name].digits}f}"
-
-
-class NoduleModel(QAbstractTableModel):
-    """The rows of a nodule table for Qt."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._names = tuple(COLUMNS)
-        self._columns: Mapping[str, Sequence[Any]] = {}
-        self._colours: Mapping[int, QColor] = {}
-
-    def show(self, columns: Mapping[str, Sequence[Any]], colours: Mapping[int, Colour]) -> None:
-        """Show other rows: columns by name, of equal length, and the colours of labels.
-
-        Where the nodules are the same ones, only what is said of them changes: the table
-        stays where it was scrolled to.
-        """
-        same = [int(label) for label in columns.get("label", ())] == self.labels
-        if not same:
-            self.beginResetModel()
-        self._columns = columns
-        self._colours = {label: QColor.fromRgbF(*rgba) for label, rgba in colours.items()}
-        if not same:
-            self.endResetModel()
-        elif self.labels:
-            last = self.index(self.rowCount() - 1, self.columnCount() - 1)
-            self.dataChanged.emit(self.index(0, 0), last)
-
-    @property
-    def labels(self) -> list[int]:
-        """The label of each row."""
-        return [int(label) for label in self._columns.get("label", ())]
-
-    def rowCount(self, _parent: QModelIndex | None = None) -> int:  # noqa: N802 - Qt's name
-        """Return how many nodules there are."""
-        return len(self._columns.get("label", ()))
-
-    def columnCount(self, _parent: QModelIndex | None = None) -> int:  # noqa: N802 - Qt's name
-        """Return how many columns there can be."""
-        return len(self._names)
-
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return what a cell shows."""
-        name = self._names[index.column()]
-        values = self._columns.get(name)
-        value = None if values is None else values[index.row()]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return in_words(name, value)
-        if role == Qt.ItemDataRole.ToolTipRole and name == "status":
-            return in_words(name, value)  # the widest words, of the last column
-        if role == _SORT:
-            return float("-inf") if value is None or value != value else value
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _LEFT if name in ("label", "status") else _RIGHT
-        if role == Qt.ItemDataRole.DecorationRole and name == "label":
-            return self._colours.get(int(value or 0))
-        return None
-
-    def headerData(  # noqa: N802 - Qt's name
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
-    ) -> Any:
-        """Return a column's title and what it means."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        column = COLUMNS[self._names[section]]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.meaning
-        return None
+_SWATCH = 12
+_WIDEST: Mapping[str, int] = {"status": 76, "type": 86}
+"""Columns whose longest words are cut, with all of them in the tooltip."""
+_LEAST_NOTE = 60
+_NAMES = tuple(COLUMNS)
+_FLAGS = QItemSelectionModel.SelectionFlag
 
 
 class NoduleTable(QTableView):
-    """Shows the nodules of a mask and says which one was picked.
+    """Shows the findings of a mask and says which was picked, and which are selected.
 
     Attributes
     ----------
     picked
-        A row was clicked or reached by the keyboard (its label).
+        A row was clicked or reached by the keyboard (its uid).
+    chosen
+        Other rows are selected (their uids, from the top down).
+    reordered
+        Other rows are shown, or in another order.
+    noted
+        A note was typed (the uid; the note).
     """
 
-    picked = Signal(int)
+    picked = Signal(str)
+    chosen = Signal(object)
+    reordered = Signal()
+    noted = Signal(str, str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._quiet = False
+        self._all = False
         self._model = NoduleModel(self)
-        self._sorted = QSortFilterProxyModel(self)
-        self._sorted.setSourceModel(self._model)
-        self._sorted.setSortRole(_SORT)
-        self.setModel(self._sorted)
-        self.setToolTip("Click a row, or go up and down, to go to that nodule")
+        self._rows = ShownRows(self._model, self)
+        self.setModel(self._rows)
+        self._set_up()
+        self._rows.layoutChanged.connect(self.reordered)
+        self._model.noted.connect(self.noted)
+        self.horizontalHeader().sortIndicatorChanged.connect(self._fit)
+        self.selectionModel().currentRowChanged.connect(self._reached)
+        self.selectionModel().selectionChanged.connect(self._tell_chosen)
+        self.clicked.connect(self._reached)
+        self.show_all(False)
+
+    def _set_up(self) -> None:
+        self.setAccessibleName("Findings")
+        self.setToolTip("Click a row, or go up and down, to go to that nodule; Ctrl+click for more")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        triggers = QAbstractItemView.EditTrigger
+        self.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
         self.setTabKeyNavigation(False)  # Tab goes on to the next control
         self.setShowGrid(False)
+        self._pictures = PictureDelegate(self)
+        for name in ("label", "picture"):
+            self.setItemDelegateForColumn(_NAMES.index(name), self._pictures)
         self.setWordWrap(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
-        self.setIconSize(QSize(12, 12))
+        self.setIconSize(QSize(_SWATCH, _SWATCH))  # pictures have a size of their own
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(24)
+        self.verticalHeader().setDefaultSectionSize(PIXELS + 4)
         header = self.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignCenter)
         header.setMinimumSectionSize(36)
         header.setHighlightSections(False)
-        header.sortIndicatorChanged.connect(self._fit)
-        self.selectionModel().currentRowChanged.connect(self._reached)
-        self.clicked.connect(self._reached)
-        self.show_all(False)
+
+    # -- what is shown ------------------------------------------------------------------
+
+    def draw_with(self, picture: Picture) -> None:
+        """Take pictures of nodules from there."""
+        self._model.picture = picture
 
     def show_all(self, wanted: bool) -> None:
         """Show all columns, or only those that people look at."""
+        self._all = wanted
         for section, name in enumerate(COLUMNS):
             self.setColumnHidden(section, not wanted and name not in SHOWN)
         self._fit()
 
-    def show_nodules(
-        self, columns: Mapping[str, Sequence[Any]], colours: Mapping[int, Colour]
-    ) -> None:
+    def show_nodules(self, columns: Columns, colours: Mapping[int, Colour]) -> None:
         """Show other rows: columns by name, of equal length, and the colours of labels."""
-        self._quiet = True
+        chosen, self._quiet = self.chosen_uids, True
         self._model.show(columns, colours)
+        self._select(chosen)
         self._quiet = False
         self._fit()
+        self.reordered.emit()
+        if self.chosen_uids != chosen:
+            self._tell_chosen()
+
+    def show_only(self, wanted: RowFilter) -> None:
+        """Show only the rows that a filter shows."""
+        self._quiet = True
+        self._rows.show_only(wanted)
+        self._quiet = False
+        self.reordered.emit()
+        self._tell_chosen()
+
+    def redraw(self) -> None:
+        """Draw what is in sight anew: there are other pictures."""
+        self.viewport().update()
+
+    @property
+    def columns(self) -> Columns:
+        """What is known of all rows, those that are not shown too."""
+        return self._model.columns
+
+    @property
+    def uids(self) -> Sequence[str]:
+        """The findings shown, from the top down."""
+        return self._rows.uids
+
+    @property
+    def count(self) -> int:
+        """How many rows there are, those that are not shown too."""
+        return self._model.rowCount()
+
+    # -- which are selected ----------------------------------------------------------------
+
+    @property
+    def chosen_uids(self) -> list[str]:
+        """The findings whose rows are selected, from the top down."""
+        known = self._model.uids
+        rows = (self._rows.mapToSource(index).row() for index in self._selected())
+        return [known[row] for row in rows if row < len(known)]
+
+    def _selected(self) -> list[QModelIndex]:
+        return sorted(self.selectionModel().selectedRows(), key=lambda index: index.row())
 
     def select_label(self, label: int) -> None:
-        """Select the row of a label without a word; none if no row has it."""
-        rows = self._model.labels
-        if label not in rows:
-            self.clearSelection()
+        """Select the row of a label without going there; none if no row has it.
+
+        If it is one of several that are selected, all of them stay so.
+        """
+        if self._quiet:
             return
-        index = self._sorted.mapFromSource(self._model.index(rows.index(label), 0))
-        self._quiet = True
-        self.selectionModel().setCurrentIndex(
-            index,
-            QItemSelectionModel.SelectionFlag.ClearAndSelect
-            | QItemSelectionModel.SelectionFlag.Rows,
-        )
-        self._quiet = False
+        labels = self._model.labels
+        wanted = [self._model.uids[labels.index(label)]] if label in labels else []
+        if not wanted or wanted[0] not in self.chosen_uids:
+            self._quiet = True
+            self._select(wanted)
+            self._quiet = False
+            self._tell_chosen()
+
+    def _select(self, uids: Sequence[str]) -> None:
+        selection, shown = QItemSelection(), {uid: row for row, uid in enumerate(self.uids)}
+        rows = [self._rows.index(shown[uid], 0) for uid in uids if uid in shown]
+        for index in rows:
+            selection.select(index, index)
+        flags = _FLAGS.ClearAndSelect | _FLAGS.Rows
+        if rows and self.currentIndex().row() not in {index.row() for index in rows}:
+            self.selectionModel().setCurrentIndex(rows[0], _FLAGS.NoUpdate)
+        self.selectionModel().select(selection, flags)
+        if rows:
+            self.scrollTo(self._rows.index(rows[0].row(), self._first_shown()))
+
+    def _first_shown(self) -> int:
+        return next(k for k in range(len(_NAMES)) if not self.isColumnHidden(k))
+
+    def _tell_chosen(self) -> None:
+        if not self._quiet:
+            self.chosen.emit(self.chosen_uids)
+
+    def _reached(self, index: QModelIndex, _before: QModelIndex | None = None) -> None:
+        if not self._quiet and index.isValid():
+            self._quiet = True  # going there picks its label, which would select it alone
+            self.picked.emit(self._model.uids[self._rows.mapToSource(index).row()])
+            self._quiet = False
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Leave letters and signs to the window, where they are the keys of the review."""
+        plain = not event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
+        if plain and event.text().strip() and event.text().isprintable():
+            event.ignore()
+            return
+        super().keyPressEvent(event)
+
+    # -- how wide ---------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Show notes where there is room for them, and keep in sight what is selected."""
+        super().resizeEvent(event)
+        self._fit_note()
+        if self.currentIndex().isValid():
+            self.scrollTo(self._rows.index(self.currentIndex().row(), self._first_shown()))
 
     def _fit(self) -> None:
         """Make columns as narrow as their words; Qt would keep room for an arrow in each."""
@@ -247,16 +216,28 @@ class NoduleTable(QTableView):
             if not self.isColumnHidden(section):
                 arrow = _ARROW if section == header.sortIndicatorSection() else 0
                 header.resizeSection(section, self._widest(section) + arrow)
+        self._fit_note()
+
+    def _fit_note(self) -> None:
+        note = _NAMES.index("note")
+        taken = sum(self.columnWidth(_NAMES.index(name)) for name in SHOWN)
+        room = self.viewport().width() - taken
+        if not self._all:
+            self.setColumnHidden(note, room < _LEAST_NOTE)
+            status = _NAMES.index("status")
+            if 0 < room < _LEAST_NOTE:
+                self.setColumnWidth(status, self.columnWidth(status) + room)
+        if not self.isColumnHidden(note):
+            self.setColumnWidth(note, max(room, 2 * _LEAST_NOTE if self._all else _LEAST_NOTE))
 
     def _widest(self, section: int) -> int:
-        orientation = Qt.Orientation.Horizontal
-        words = str(self._model.headerData(section, orientation)).split("\n")
-        rows = min(self._model.rowCount(), _ROWS_TO_FIT)
-        words += [str(self._model.data(self._model.index(row, section))) for row in range(rows)]
-        swatch = self.iconSize().width() if section == 0 else 0
+        name = _NAMES[section]
+        if name == "picture":
+            return PIXELS + 6
+        title = str(self._model.headerData(section, Qt.Orientation.Horizontal)).split("\n")
+        rows = range(min(self._model.rowCount(), _ROWS_TO_FIT))
+        words = {str(self._model.data(self._model.index(row, section))) for row in rows}
+        swatch = _SWATCH if name == "label" else 0
         metrics = self.fontMetrics()
-        return max(metrics.horizontalAdvance(word) for word in words) + swatch + _ROOM
-
-    def _reached(self, index: QModelIndex, _before: QModelIndex | None = None) -> None:
-        if not self._quiet and index.isValid():
-            self.picked.emit(self._model.labels[self._sorted.mapToSource(index).row()])
+        widest = max(metrics.horizontalAdvance(word) for word in [*title, *words]) + swatch + _ROOM
+        return min(widest, _WIDEST.get(name, widest))
