@@ -480,14 +480,17 @@ def seen(panel: PlanesPanel) -> set[Plane]:
 def test_the_panel_has_the_planes_that_the_canvas_has_not(
     panel: PlanesPanel, model_session: Session
 ) -> None:
-    dims = model_session.viewer.dims
+    dims, camera = model_session.viewer.dims, model_session.viewer.scene.camera
     assert seen(panel) == {CORONAL, SAGITTAL}
+    assert str(camera.orientation[1]) == "down"
     dims.order = (1, 0, 2)
     assert seen(panel) == {AXIAL, SAGITTAL}
+    assert str(camera.orientation[1]) == "up"  # the head
     dims.order = (2, 0, 1)
     assert seen(panel) == {AXIAL, CORONAL}
     dims.ndisplay = 3
     assert seen(panel) == set(PLANES)
+    assert str(camera.orientation[1]) == "down"
     for plane in PLANES:
         assert picture(panel, plane).any()
 

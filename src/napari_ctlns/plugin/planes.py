@@ -84,6 +84,7 @@ class ThreePlanes(QObject):
         viewer.dims.events.order.connect(self._turn)
         viewer.dims.events.ndisplay.connect(self._turn)
         viewer.mouse_move_callbacks.append(self._shift_moved)
+        self._put_head_up()
         self._follow_layers()
 
     def _leave(self) -> None:
@@ -96,6 +97,7 @@ class ThreePlanes(QObject):
         viewer.mouse_move_callbacks.remove(self._shift_moved)
         for layer in [*self._pictures, *self._points]:
             self._drop(layer)
+        self._put_head_up()
 
     def _follow_layers(self, _event: Any = None) -> None:
         """Have pictures of the layers that there are."""
@@ -122,7 +124,18 @@ class ThreePlanes(QObject):
     def _tell(self, _event: Any = None) -> None:
         self.changed.emit()
 
+    def _put_head_up(self) -> None:
+        """Let napari's canvas, too, have the head up while it shows z downwards."""
+        viewer = self._session.viewer
+        dims, camera = viewer.dims, viewer.scene.camera
+        z_is_down = dims.ndisplay == _2D and dims.ndim >= 3 and dims.displayed[0] == dims.ndim - 3
+        depth, vertical, across = camera.orientation
+        wanted = "up" if self.on and z_is_down else "down"
+        if str(vertical) != wanted and self._session.scan is not None:
+            camera.orientation = (depth, wanted, across)
+
     def _turn(self, _event: Any = None) -> None:
+        self._put_head_up()
         self.turned.emit()
         self.changed.emit()
 

@@ -39,7 +39,7 @@ class PlanesPanel(Panel):
         self._planes = three_planes_of(self._session)
         self._sights = plane_sights_of(self._session)
         self._crosshair = crosshair_of(self._session)
-        self._canvas_cross = _cross_of(self._session.viewer)
+        self._canvas_cross: CanvasCross | None = None
         self.views = tuple(PlaneView(plane, self._planes.scene) for plane in PLANES)
         self.cross = QCheckBox("Crosshair")
         self.same_scale = QCheckBox("Same scale")
@@ -101,6 +101,8 @@ class PlanesPanel(Panel):
             self._placed = True
             QTimer.singleShot(0, self._place)  # Qt is busy with the dock until then
         self._planes.switch(True)
+        if self._canvas_cross is None:
+            self._canvas_cross = _cross_of(self._session.viewer)
         self._settle()
         self._draw()
 
@@ -108,7 +110,9 @@ class PlanesPanel(Panel):
         """Follow nothing while nothing is seen."""
         super().hideEvent(event)
         self._planes.switch(False)
-        self._draw()
+        if self._canvas_cross is not None:
+            self._canvas_cross.remove()
+            self._canvas_cross = None
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Put planes side by side where it is wide, else one above the other."""
