@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 KEY = "Shift-O"
 """Opens and closes the panel; none of napari's."""
 PANEL = "Planes"
-_SHARE_OF_WIDTH, _SHARE_OF_HEIGHT = 0.34, 0.45
+_SHARE_OF_WIDTH, _SHARE_OF_HEIGHT = 0.34, 0.42
 
 
 def bind_key(viewer: "Viewer") -> None:
@@ -53,6 +53,9 @@ def place(dock: QDockWidget) -> None:
     if window.dockWidgetArea(dock) == right and others:
         window.addDockWidget(below, dock)
     if window.dockWidgetArea(dock) == below:
+        # the lists at both sides keep their height: they are as high as a small screen
+        window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+        window.setCorner(Qt.Corner.BottomRightCorner, right)
         height = round(window.height() * _SHARE_OF_HEIGHT)
         window.resizeDocks([dock], [height], Qt.Orientation.Vertical)
     else:

@@ -48,8 +48,11 @@ class PlaneSights(QObject):
 
     def sight(self, plane: Plane, size: tuple[int, int]) -> Sight:
         """Return what a picture of some size, pixels, shows of a plane."""
+        comes = plane.axis not in self._sizes
         self._sizes[plane.axis] = size
-        return Sight(plane, self._centre(plane), self._scale(plane, size), size)
+        if comes:
+            self._centres[plane.axis] = self._with_crosshair(plane, size)
+        return self._sight(plane, size)
 
     def begin(self) -> None:
         """Look where the camera looks."""
@@ -105,6 +108,9 @@ class PlaneSights(QObject):
         self._move_camera()
 
     # -- where ----------------------------------------------------------------------------
+
+    def _sight(self, plane: Plane, size: tuple[int, int]) -> Sight:
+        return Sight(plane, self._centre(plane), self._scale(plane, size), size)
 
     def _centre(self, plane: Plane) -> Triple:
         return self._centres.get(plane.axis, self._crosshair.point)
@@ -164,19 +170,21 @@ class PlaneSights(QObject):
 
     def _follow_crosshair(self) -> None:
         """Have it in the middle, or at least in sight."""
-        point = self._crosshair.point
         for plane in PLANES:
             size = self._sizes.get(plane.axis)
-            if plane is self._held or size is None:
-                continue
-            x, y = self.sight(plane, size).pixel(point)
-            centre = list(self._centre(plane))
-            if self.centred or not _IN_SIGHT < x / max(size[0], 1) < 1 - _IN_SIGHT:
-                centre[plane.across] = point[plane.across]
-            if self.centred or not _IN_SIGHT < y / max(size[1], 1) < 1 - _IN_SIGHT:
-                centre[plane.down] = point[plane.down]
-            self._centres[plane.axis] = (centre[0], centre[1], centre[2])
+            if plane is not self._held and size is not None:
+                self._centres[plane.axis] = self._with_crosshair(plane, size)
         self.changed.emit()
+
+    def _with_crosshair(self, plane: Plane, size: tuple[int, int]) -> Triple:
+        """Return the centre of a plane, moved if the crosshair is out of sight or to be there."""
+        point = self._crosshair.point
+        centre = list(self._centre(plane))
+        pixel = self._sight(plane, size).pixel(point)
+        for axis, at, pixels in zip((plane.across, plane.down), pixel, size, strict=True):
+            if self.centred or not _IN_SIGHT < at / max(pixels, 1) < 1 - _IN_SIGHT:
+                centre[axis] = point[axis]
+        return centre[0], centre[1], centre[2]
 
     def _tell(self, _event: Any = None) -> None:
         self.changed.emit()

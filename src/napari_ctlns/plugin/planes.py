@@ -136,6 +136,7 @@ class ThreePlanes(QObject):
 
     def _turn(self, _event: Any = None) -> None:
         self._put_head_up()
+        self._sights.begin()
         self.turned.emit()
         self.changed.emit()
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QSizePolicy, QSplitter
 
 from napari_ctlns.plugin.crosshair import crosshair_of
 from napari_ctlns.plugin.plane_docking import place
-from napari_ctlns.plugin.plane_geometry import PLANES
+from napari_ctlns.plugin.plane_geometry import PLANES, Plane
 from napari_ctlns.plugin.plane_sights import plane_sights_of
 from napari_ctlns.plugin.planes import three_planes_of
 from napari_ctlns.plugin.session import session_of
@@ -46,6 +46,7 @@ class PlanesPanel(Panel):
         self.centred = QCheckBox("Centred")
         self._splitter = QSplitter()
         self._placed = False
+        self._beside: tuple[Plane, ...] = ()
         self._lay_out()
         self._connect()
         self._settle()
@@ -130,8 +131,12 @@ class PlanesPanel(Panel):
     def _settle(self) -> None:
         """Show the planes that the canvas does not."""
         beside = self._planes.beside
+        if beside == self._beside:
+            return
+        self._beside = beside
         for view in self.views:
             view.setVisible(view.plane in beside)
+        self._splitter.setSizes([self._splitter.width()] * len(self.views))
 
     def _draw(self) -> None:
         for view in self.views:
