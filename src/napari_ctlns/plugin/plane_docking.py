@@ -51,11 +51,11 @@ def place(dock: QDockWidget) -> None:
         if other is not dock and other.isVisible() and window.dockWidgetArea(other) == right
     ]
     if window.dockWidgetArea(dock) == right and others:
-        window.addDockWidget(below, dock)
-    if window.dockWidgetArea(dock) == below:
-        # the lists at both sides keep their height: they are as high as a small screen
+        # first: the lists at both sides keep their height, and the window its own
         window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
         window.setCorner(Qt.Corner.BottomRightCorner, right)
+        window.addDockWidget(below, dock)
+    if window.dockWidgetArea(dock) == below:
         height = round(window.height() * _SHARE_OF_HEIGHT)
         window.resizeDocks([dock], [height], Qt.Orientation.Vertical)
     else:
