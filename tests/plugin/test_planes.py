@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -361,6 +362,19 @@ def test_the_viewer_hears_of_all_axes_when_the_mouse_rests(
     qtbot.waitUntil(lambda: dims.point == pytest.approx(there), timeout=2000)
     dims.set_point(2, there[2] - 3)
     assert crosshair_of(model_session).point == pytest.approx((*there[:2], there[2] - 3))
+
+
+def test_shift_takes_the_crosshair_along_on_the_canvas(
+    panel: PlanesPanel, model_session: Session, volume: Volume
+) -> None:
+    viewer, there = model_session.viewer, mm(volume, (8, 20, 30))
+    go_to(viewer, mm(volume, PLACE))
+    (callback,) = viewer.mouse_move_callbacks
+    for keys, dragging in (((), False), (("Shift",), True)):
+        callback(viewer, SimpleNamespace(modifiers=keys, is_dragging=dragging, position=there))
+        assert crosshair_of(model_session).point == pytest.approx(mm(volume, PLACE))
+    callback(viewer, SimpleNamespace(modifiers=("Shift",), is_dragging=False, position=there))
+    assert crosshair_of(model_session).point == pytest.approx(there)
 
 
 def test_the_wheel_goes_through_the_slices_of_its_plane(
