@@ -40,6 +40,7 @@ from napari_ctlns.plugin.panels.compare_panel import FINDINGS, ComparePanel
 from napari_ctlns.plugin.panels.correct_panel import CorrectPanel
 from napari_ctlns.plugin.panels.growth_panel import GrowthPanel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
+from napari_ctlns.plugin.panels.planes_panel import PlanesPanel
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
 from napari_ctlns.plugin.panels.scan_panel import ScanPanel
 from napari_ctlns.plugin.panels.train_panel import TrainPanel
@@ -65,7 +66,7 @@ class FindingsPanel(ComparePanel):
 
 PANELS = (
     *(ScanPanel, ClickPanel, AnnotationsPanel, TrainPanel, PredictPanel),
-    *(CorrectPanel, NodulesPanel, GrowthPanel, ComparePanel, FindingsPanel),
+    *(CorrectPanel, NodulesPanel, PlanesPanel, GrowthPanel, ComparePanel, FindingsPanel),
 )
 CONTROLS = (
     QAbstractButton,

@@ -11,8 +11,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ctlns.plugin.click_plans import Doing
 from napari_ctlns.plugin.clicking import TIGHTNESS_STEP, clicking_of
-from napari_ctlns.plugin.correction_keys import taken_keys
 from napari_ctlns.plugin.correction_tools import correction_tools_of
+from napari_ctlns.plugin.keys import taken_keys
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.window_tool import canvas_at_rest
 

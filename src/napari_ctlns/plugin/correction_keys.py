@@ -3,12 +3,9 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from napari.components import ViewerModel
-from napari.settings import get_settings
-from napari.utils.key_bindings import coerce_keybinding
-
 from napari_ctlns.plugin.correction_tools import correction_tools_of
 from napari_ctlns.plugin.corrections import corrections_of
+from napari_ctlns.plugin.keys import bind_free_keys
 from napari_ctlns.plugin.session import Session
 
 KEYS: Mapping[str, str] = {
@@ -41,23 +38,4 @@ def bind_keys(session: Session) -> None:
         "delete": partial(tools.toggle, "delete"),
         "keep": partial(tools.toggle, "keep"),
     }
-    taken = taken_keys(session.viewer)
-    for name, key in KEYS.items():
-        if str(coerce_keybinding(key)) not in taken:
-            session.viewer.bind_key(key, pressed(does[name]))
-
-
-def taken_keys(viewer: ViewerModel) -> set[str]:
-    """Return the keys that napari or a person gave to something."""
-    shortcuts = get_settings().shortcuts.shortcuts
-    used = [*viewer.keymap, *(key for keys in shortcuts.values() for key in keys)]
-    return {str(coerce_keybinding(key)) for key in used}
-
-
-def pressed(does: Callable[[], None]) -> Callable[[ViewerModel], None]:
-    """Return what a viewer calls when a key is pressed that does something."""
-
-    def press(_viewer: ViewerModel) -> None:
-        does()
-
-    return press
+    bind_free_keys(session.viewer, KEYS, does)

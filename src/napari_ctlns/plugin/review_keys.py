@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from napari.utils.key_bindings import coerce_keybinding
-
-from napari_ctlns.plugin.correction_keys import pressed, taken_keys
+from napari_ctlns.plugin.keys import bind_free_keys
 from napari_ctlns.plugin.reviewing import review_of
 from napari_ctlns.plugin.session import Session
 
@@ -38,7 +36,4 @@ def bind_keys(session: Session) -> None:
         "part-solid": partial(review.set_type, "part-solid"),
         "ground-glass": partial(review.set_type, "ground-glass"),
     }
-    taken = taken_keys(session.viewer)
-    for name, key in KEYS.items():
-        if str(coerce_keybinding(key)) not in taken:
-            session.viewer.bind_key(key, pressed(does[name]))
+    bind_free_keys(session.viewer, KEYS, does)

@@ -447,7 +447,9 @@ def session_of(viewer: ViewerModel) -> Session:
         keep_singletons_alive()
         session = _SESSIONS[own] = Session(own)
         if isinstance(own, Viewer):
-            from napari_ctlns.plugin.protection import protect  # which knows sessions
+            from napari_ctlns.plugin.plane_docking import bind_key  # these know sessions
+            from napari_ctlns.plugin.protection import protect
 
+            bind_key(own)
             protect(own.window._qt_window, session)  # noqa: SLF001 - napari has no other door
     return _SESSIONS[own]
