@@ -102,7 +102,7 @@ def _goes_on(scene: Scene, found: Surface, bodies: list[Surface], rules: ClickRu
     rest = _depth(scene, index, [found, *bodies]) < -own.touch_mm
     rest &= (thick >= own.rest_share * most) & (thick <= own.fat * most)
     rest &= -depth - thick < own.gap_mm
-    return np.count_nonzero(rest) > own.rest_volume * np.count_nonzero(within)
+    return bool(np.count_nonzero(rest) > own.rest_volume * np.count_nonzero(within))
 
 
 def _thickness(
