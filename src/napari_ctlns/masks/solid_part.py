@@ -33,7 +33,7 @@ _THICKEST_SLICE_MM = 1.2
 _WALL_MM, _SLIVER_MM = 3.0, 1.3
 """What goes on outside with a larger half width is no vessel; of that, what is thinner than twice
 the second is the border's."""
-_THINNEST_MM, _THICKER = 0.9, 1.4
+_THINNEST_MM, _THICKER = 0.9, 1.25
 """Half the width of a solid part on a vessel: at least this, and this factor of the vessel's."""
 _SMALLEST_MM3, _SMALLEST_VOXELS = 5.0, 8
 """A dense spot as small is noise; the volume is that of a ball of 2 mm."""
