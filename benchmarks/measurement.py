@@ -97,8 +97,7 @@ def scene(count: int, shape: tuple[int, int, int]) -> tuple[Volume, Volume]:
 
 def stroke(mask: Volume, table: pd.DataFrame) -> dict[int, tuple[slice, slice, slice]]:
     """Paint a disk over the largest nodule's border; return its label and where."""
-    largest = table.loc[table["voxels"].idxmax()]
-    label = int(largest["label"])
+    label = int(table["label"].to_numpy()[table["voxels"].argmax()])
     z, y, x = (int(k) for k in np.argwhere(mask.array == label)[0])
     box = (slice(z, z + 1), slice(max(y - 4, 0), y + 5), slice(max(x - 4, 0), x + 5))
     mask.array[box] = label

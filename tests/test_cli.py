@@ -238,6 +238,37 @@ def test_measure_writes_a_row_a_nodule(ctlns, scan, truth, tmp_path):
         assert float(row["volume_mm3"]) == pytest.approx(voxels * voxel)
 
 
+def test_measure_adds_details_and_advice_where_asked(ctlns, scan, truth, tmp_path):
+    from napari_ctlns.measurement import COLUMNS, DETAILS
+    from napari_ctlns.measurement.guidelines import ADVICE_COLUMNS, NOTICE
+
+    def columns(*options):
+        out = tmp_path / "nodules.csv"
+        status, printed, said = ctlns("measure", scan, truth, "--out", out, *options)
+        assert (status, printed) == (0, "")
+        with out.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return tuple(rows[0]), rows, said
+
+    assert columns()[0] == COLUMNS
+    names, rows, said = columns("--details", "--lungs", truth)
+    assert names == COLUMNS + DETAILS
+    assert {row["pleura_distance_mm"] for row in rows} == {"0.0"}
+    first = ("--setting", "screening", "--prior", "none")
+    names, rows, said = columns(*first, "--remark", "2=benign")
+    assert names == COLUMNS + ADVICE_COLUMNS
+    assert rows[1]["category"] == "1"
+    assert NOTICE in said
+    names, rows, said = columns("--details", "--no-details", "--setting", "incidental")
+    assert {row["category"] for row in rows} == {"not determinable"}
+    assert "age" in rows[0]["rule"]
+    for wrong in (["--remark", "2=odd"], ["--growth", truth], ["--setting", "odd"]):
+        status, _, said = ctlns("measure", scan, truth, "--out", tmp_path / "no.csv", *wrong)
+        assert status == 2
+        assert said.startswith("error: ")
+    assert not (tmp_path / "no.csv").exists()
+
+
 # -- recipes ------------------------------------------------------------------------
 
 

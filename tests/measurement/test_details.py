@@ -17,7 +17,6 @@ from napari_ctlns.measurement import (
 from napari_ctlns.measurement.distances import max_diameter_mm
 from napari_ctlns.measurement.labels import boxes_of
 from napari_ctlns.measurement.shape import mesh_shape, principal_axes
-from napari_ctlns.phantom import PhantomSpec, make_phantom
 from napari_ctlns.volume import Geometry, Volume
 
 TURNED = ((0.8, -0.6, 0.0), (0.6, 0.8, 0.0), (0.0, 0.0, 1.0))
@@ -144,26 +143,40 @@ def test_the_distance_to_the_pleura(mask, scan):
 
 
 @pytest.fixture(scope="module")
-def phantom():
-    return make_phantom(PhantomSpec(seed=3, spacing=(5.0, 4.0, 4.0), n_nodules=6))
+def chest():
+    """A body of 320 mm with two lungs, and a nodule in each: mask, scan, lungs."""
+    geometry = Geometry((10, 70, 90), (6.0, 4.0, 4.0), (-178.0, -138.0, 0.0))
+    y, x = np.mgrid[:70, :90]
+
+    def ellipse(row, column, high, wide):
+        return ((y - row) / high) ** 2 + ((x - column) / wide) ** 2 <= 1
+
+    right, left = ellipse(35, 25, 24, 16), ellipse(35, 63, 22, 14)
+    hu = np.where(ellipse(35, 45, 32, 40), 40, -1000)
+    hu[right | left] = -850
+    labels = np.where(ellipse(30, 20, 2, 2), 1, np.where(ellipse(40, 60, 2, 2), 2, 0))
+    hu[labels != 0] = 30
+    scan, mask, lungs = (
+        np.broadcast_to(a, geometry.shape).copy() for a in (hu, labels, (right | left) * 1)
+    )
+    mask[:3] = mask[6:] = 0
+    volume = Volume(scan.astype(np.int16), geometry)
+    return volume.mask(mask.astype(np.uint8)), volume, volume.mask(lungs.astype(np.uint8))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_the_side_follows_the_patient_not_the_array(phantom, mirrored):
-    volumes = [phantom.mask, phantom.volume, phantom.lungs]
-    if mirrored:  # the array runs from left to right, the patient stays
-        volumes = [flipped(v) for v in volumes]
-    mask, scan, lungs = volumes
-    sides = measure_details(mask, scan, lungs=lungs)["side"].tolist()
-    labels = [n.label for n in phantom.nodules if (phantom.mask.array == n.label).any()]
-    x = [n.annotation.x_mm for n in phantom.nodules if n.label in labels]
-    assert sides == ["left" if mm > 0 else "right" for mm in x]  # LPS, the spine at 0
-    assert {"left", "right"} == set(sides)
+def test_the_side_follows_the_patient_not_the_array(chest, mirrored):
+    # flipped, the array runs from left to right, and the patient stays
+    mask, scan, lungs = map(flipped, chest) if mirrored else chest
+    sides = ["right", "left"]  # in LPS x grows to the left
+    assert measure_details(mask, scan, lungs=lungs)["side"].tolist() == sides
     fused = lungs.array.copy()
-    fused[:, fused.shape[1] // 2, :] = 1  # one piece: the body's middle tells
+    fused[:, 30:34, 30:60] = 1  # one piece: the body's middle tells
     one = replace(lungs, array=fused)
     assert measure_details(mask, scan, lungs=one)["side"].tolist() == sides
-    none = replace(lungs, array=fused * 0)
+    single = replace(lungs, array=np.where(np.arange(90) < 45, lungs.array, 0))
+    assert measure_details(mask, scan, lungs=single)["side"].tolist() == sides
+    none = replace(lungs, array=lungs.array * 0)
     assert set(measure_details(mask, scan, lungs=none)["side"]) == {""}
 
 

@@ -31,10 +31,13 @@ is left of it."""
 _THICKEST_SLICE_MM = 1.2
 """One slice, or pixel, beyond the last dense one may be border, however thick."""
 _WALL_MM, _SLIVER_MM = 3.0, 1.3
-"""What goes on outside with a larger half width is no vessel; of that, what is thinner than twice
-the second is the border's."""
+"""What goes on outside with a larger half width is no vessel; of that, and of tubes, what is
+thinner than twice the second is no solid part."""
 _THINNEST_MM, _THICKER = 0.9, 1.4
 """Half the width of a solid part on a vessel: at least this, and this factor of the vessel's."""
+_TUBE = 3.0
+"""What is longer than this many times its thickness is a tube, as a vessel is that is too blurred
+to be seen outside of ground glass."""
 _SMALLEST_MM3, _SMALLEST_VOXELS = 5.0, 8
 """A dense spot as small is noise; the volume is that of a ball of 2 mm."""
 _NOTICEABLE = 0.2
@@ -107,8 +110,15 @@ def _without_vessels(dense: Bools, inside: Bools, spacing: Triple) -> Bools:
         elif widest[piece] > 0:
             solid |= _thick(own, max(_THINNEST_MM, _THICKER * widest[piece]), spacing)
         elif np.count_nonzero(own) >= _least_voxels(spacing):
-            solid |= own
+            solid |= _thick(own, _SLIVER_MM, spacing) if _is_tube(own, spacing) else own
     return solid
+
+
+def _is_tube(mask: Bools, spacing: Triple) -> bool:
+    """Whether a mask is long and thin."""
+    length = np.linalg.norm(np.ptp(np.argwhere(mask), axis=0) * spacing)
+    thickness = 2 * _half_width(mask, spacing).max() + min(spacing)
+    return bool(length > _TUBE * thickness)
 
 
 def _least_voxels(spacing: Triple) -> float:
