@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from napari_ctlns.measurement.shape import axial_axes, mesh_shape
+from napari_ctlns.measurement.axes import axial_axes
+from napari_ctlns.measurement.shape import mesh_shape
 
 SPACING = (1.5, 0.7, 0.8)
 
@@ -69,13 +70,13 @@ def test_a_single_voxel():
     # an octahedron whose half diagonals are half the voxel's sides
     assert shape.volume_mm3 == pytest.approx(4 / 3 * 1.5 * 1.0 * 0.5)
     assert shape.max_3d_diameter_mm == pytest.approx(3.0)
-    assert axial_axes(np.ones((1, 1, 1)), (3.0, 2.0, 1.0)) == pytest.approx((2.0, 1.0))
+    assert axial_axes(np.ones((1, 1, 1)), (3.0, 2.0, 1.0))[:2] == pytest.approx((2.0, 1.0))
 
 
 def test_a_row_of_pixels_is_as_long_as_its_pixels():
     inside = np.zeros((3, 9, 9))
     inside[1, 4, 2:8] = 1
-    assert axial_axes(inside, (5.0, 0.7, 0.8)) == pytest.approx((6 * 0.8, 0.7))
+    assert axial_axes(inside, (5.0, 0.7, 0.8))[:2] == pytest.approx((6 * 0.8, 0.7))
 
 
 def test_the_long_axis_is_of_the_slice_where_it_is_longest_and_the_short_one_too():

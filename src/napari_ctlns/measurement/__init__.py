@@ -1,5 +1,6 @@
-"""Nodules in numbers: mask and scan become the nodule table."""
+"""Nodules in numbers: mask and scan become the nodule table, its details, and advice."""
 
+from napari_ctlns.measurement.details import DETAILS, measure_details
 from napari_ctlns.measurement.table import (
     COLUMNS,
     measure,
@@ -8,4 +9,12 @@ from napari_ctlns.measurement.table import (
     write_table,
 )
 
-__all__ = ["COLUMNS", "measure", "measure_nodules", "read_table", "write_table"]
+__all__ = [
+    "COLUMNS",
+    "DETAILS",
+    "measure",
+    "measure_details",
+    "measure_nodules",
+    "read_table",
+    "write_table",
+]

@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from napari_ctlns.atomic import write_text
 from napari_ctlns.errors import MaskError, OutputError
-from napari_ctlns.masks.components import equivalent_diameter_mm
-from napari_ctlns.measurement.shape import axial_axes, mesh_shape
+from napari_ctlns.masks.components import Box, equivalent_diameter_mm
+from napari_ctlns.measurement.axes import axial_axes
+from napari_ctlns.measurement.shape import mesh_shape
 from napari_ctlns.volume import Geometry, Volume
 
 _TYPES: dict[str, str] = {
@@ -43,8 +44,6 @@ _TYPES: dict[str, str] = {
 COLUMNS = tuple(_TYPES)
 """The columns of the nodule table, in order."""
 
-Box = tuple[slice, slice, slice]
-
 
 def measure(mask: Volume, scan: Volume, probability: Volume | None = None) -> pd.DataFrame:
     """Measure every nodule of a mask.
@@ -67,7 +66,7 @@ def measure(mask: Volume, scan: Volume, probability: Volume | None = None) -> pd
         mesh volume RNU0, area C0JK, sphericity QCFX, maximum 3D diameter L0JK, mean
         Q4LE, standard deviation the root of the population variance ECT3, minimum
         1GSF, maximum 84IY. Long and short axis are explained at
-        `measurement.shape.axial_axes`; ``mean_diameter_mm`` is their mean, unrounded.
+        `measurement.axes.axial_axes`; ``mean_diameter_mm`` is their mean, unrounded.
         ``mean_probability`` is NaN without a probability.
 
     Raises
@@ -75,10 +74,22 @@ def measure(mask: Volume, scan: Volume, probability: Volume | None = None) -> pd
     MaskError
         If the grids differ.
     """
+    return measure_nodules(mask, scan, boxes_of(mask), probability)
+
+
+def boxes_of(mask: Volume) -> dict[int, Box]:
+    """Return the box that fits each label of a mask closely, ascending."""
     labels = mask.array if mask.array.dtype != np.bool_ else mask.array.view(np.uint8)
     boxes = enumerate(ndimage.find_objects(labels), start=1)
-    there = {label: box for label, box in boxes if box is not None}
-    return measure_nodules(mask, scan, there, probability)
+    return {label: box for label, box in boxes if box is not None}
+
+
+def check_grids(mask: Volume, **others: Volume | None) -> None:
+    """Raise `MaskError` if a mask and other volumes, by what they are called, differ in grid."""
+    for name, other in others.items():
+        if other is not None and not mask.geometry.same_grid(other.geometry):
+            message = f"mask and {name} lie on different grids; bring the mask onto its grid first"
+            raise MaskError(message)
 
 
 def measure_nodules(
@@ -103,10 +114,7 @@ def measure_nodules(
     MaskError
         If the grids differ.
     """
-    for other, name in ((scan, "scan"), (probability, "probability")):
-        if other is not None and not mask.geometry.same_grid(other.geometry):
-            message = f"mask and {name} lie on different grids; bring the mask onto its grid first"
-            raise MaskError(message)
+    check_grids(mask, scan=scan, probability=probability)
     found = ((label, box, mask.array[box] == label) for label, box in boxes.items())
     rows = [
         _row(label, box, inside, mask.geometry, scan, probability)
@@ -170,7 +178,7 @@ def _row(
     volume = voxels * geometry.voxel_volume
     mesh = mesh_shape(inside, geometry.spacing)
     axes = axial_axes(inside, geometry.spacing)
-    hu = _cropped(scan, box).hu()[inside].astype(float)
+    hu = cropped(scan, box).hu()[inside].astype(float)
     return {
         "label": label,
         "centroid_x_mm": x,
@@ -197,7 +205,8 @@ def _row(
     }
 
 
-def _cropped(volume: Volume, box: Box) -> Volume:
+def cropped(volume: Volume, box: Box) -> Volume:
+    """Return what of a volume lies in a box, a view."""
     array = volume.array[box]
     start = [s.start for s in box]
     return replace(volume, array=array, geometry=volume.geometry.cropped(start, array.shape))
