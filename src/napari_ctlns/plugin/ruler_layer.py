@@ -40,6 +40,7 @@ def rulers_tuple(
         {
             **COMMON,
             "ndim": 3,
+            "opacity": 1.0,
             "name": name,
             **_placed(geometry, 0),
             "text": {
