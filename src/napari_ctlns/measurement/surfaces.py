@@ -1,6 +1,7 @@
 """Surfaces of nodules and lungs as meshes of triangles, for 3D views and mesh files."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,19 @@ class Mesh:
     def volume_mm3(self) -> float:
         """What the surface encloses, by the divergence theorem."""
         return float(_signed_volumes(self.vertices - self.vertices.mean(axis=0), self.faces).sum())
+
+    @cached_property
+    def normals(self) -> FloatArray:
+        """Which way the surface faces at each vertex, (n, 3), of unit length, outwards."""
+        a, b, c = (self.vertices[self.faces[:, k]] for k in range(3))
+        turned = np.cross(b - a, c - a)
+        corners = self.faces.T.ravel()
+        sums = [
+            np.bincount(corners, weights=np.tile(turned[:, axis], 3), minlength=len(self.vertices))
+            for axis in range(3)
+        ]
+        ways = np.stack(sums, axis=1)
+        return np.asarray(ways / np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-12))
 
 
 def marched(inside: npt.NDArray[Any], spacing: Triple) -> tuple[FloatArray, Faces]:

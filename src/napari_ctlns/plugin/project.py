@@ -131,7 +131,7 @@ def contents_of(session: Session, saved: Sequence[SavedLayer], layers: Sequence[
             for role in _ROLES
             if (layer := getattr(session, role)) is not None and layer in layers
         },
-        view=_view(session.viewer),
+        view=session.slices or view_of(session.viewer),
         model=_place(session.model),
         run=_place(session.run),
     )
@@ -156,7 +156,7 @@ def restore(session: Session, project: Project) -> dict[int, Layer]:
         if index in added:
             session.choose(added[index])
     if project.contents.view is not None and added:
-        _look(session.viewer, project.contents.view)
+        look(session.viewer, project.contents.view)
     if project.model is not None:
         session.choose_model(project.model)
     if project.run is not None:
@@ -184,7 +184,7 @@ def described(layer: Layer, taking: Taking) -> SavedLayer | None:
     CtlnsError
         If it is, but cannot be saved.
     """
-    look = {"name": layer.name, "visible": layer.visible, "opacity": layer.opacity}
+    look = {"name": layer.name, "visible": of.is_shown(layer), "opacity": layer.opacity}
     volume = of.scan_of(layer)
     if volume is not None:
         return _saved_scan(layer, volume, look, taking)
@@ -242,7 +242,8 @@ def _place(path: Path | None) -> Place | None:
     return None if path is None else Place(absolute=str(path.absolute()))
 
 
-def _view(viewer: ViewerModel) -> View:
+def view_of(viewer: ViewerModel) -> View:
+    """Return how a viewer looks at what is open."""
     camera = viewer.scene.camera
     return View(
         order=viewer.dims.order,
@@ -292,7 +293,8 @@ def _draw_as(layer: Layer, saved: SavedLayer) -> None:
             layer.colormap = saved.colormap
 
 
-def _look(viewer: ViewerModel, view: View) -> None:
+def look(viewer: ViewerModel, view: View) -> None:
+    """Let a viewer look at what is open as it did before."""
     if len(view.point) == viewer.dims.ndim and sorted(view.order) == list(range(len(view.point))):
         viewer.dims.order = view.order
         viewer.dims.ndisplay = view.ndisplay

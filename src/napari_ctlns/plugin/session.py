@@ -35,6 +35,8 @@ from napari_ctlns.volume import Volume
 if TYPE_CHECKING:
     import pandas as pd  # half a second to import
 
+    from napari_ctlns.plugin.project_contents import View
+
 Role = Literal["scan", "mask", "annotations"]
 Part = TypeVar("Part", bound=QObject)
 
@@ -68,6 +70,8 @@ class Session(QObject):
         Files that were opened before the scans they lie on.
     project
         The project file that all of it was opened from, or saved in, last.
+    slices
+        How slices were looked at before surfaces are, which are no layers to save.
     """
 
     layers_changed = Signal()
@@ -98,6 +102,7 @@ class Session(QObject):
         self._trainings: set[Path] = set()
         self.waiting: list[Path] = []
         self.project: Path | None = None
+        self.slices: View | None = None
         self.run: Path | None = None
         self.model: Path | None = None
         self.more_models: tuple[Path, ...] = ()
