@@ -39,6 +39,7 @@ from napari_ctlns.plugin.panels.click_panel import ClickPanel
 from napari_ctlns.plugin.panels.correct_panel import CorrectPanel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
+from napari_ctlns.plugin.panels.rulers_panel import RulersPanel
 from napari_ctlns.plugin.panels.scan_panel import ScanPanel
 from napari_ctlns.plugin.panels.train_panel import TrainPanel
 from napari_ctlns.plugin.session import Session, session_of
@@ -53,7 +54,7 @@ from napari_ctlns.volume import Volume
 LONG = 60_000
 PANELS = (
     *(ScanPanel, ClickPanel, AnnotationsPanel, TrainPanel, PredictPanel),
-    *(CorrectPanel, NodulesPanel),
+    *(CorrectPanel, NodulesPanel, RulersPanel),
 )
 CONTROLS = (
     QAbstractButton,

@@ -7,7 +7,7 @@ CHILD = """
 import sys
 from napari import Viewer
 viewer = Viewer()
-for panel in ("Scan", "Annotations", "Train", "Predict", "Nodules"):
+for panel in ("Scan", "Annotations", "Train", "Predict", "Nodules", "Rulers"):
     viewer.window.add_plugin_dock_widget("napari-ctlns", panel, tabify=True)
 from qtpy.QtCore import QEventLoop, QTimer
 loop = QEventLoop()

@@ -16,7 +16,7 @@ from napari_ctlns.volume import FloatArray, Geometry, Triple
 LUNG_CELL_MM = 4.0
 """Lungs drawn as a setting for nodules need no finer detail; a pair has some 60,000 triangles."""
 
-_ROUNDS = 10
+_ROUNDS, _LUNG_ROUNDS = 10, 40
 _INWARDS, _OUTWARDS = 0.5, -0.53  # Taubin's factors for a pass-band of 0.1
 
 Faces = npt.NDArray[np.int64]
@@ -151,7 +151,7 @@ def lung_mesh(lungs: npt.NDArray[Any], geometry: Geometry) -> Mesh:
         raise MaskError("no lungs in this scan: there is nothing to draw around the nodules")
     zs, ys, xs = (float(s) for s in steps * np.asarray(geometry.spacing))
     coarse = replace(geometry.cropped(first, cells.shape), spacing=(zs, ys, xs))
-    return smoothed(nodule_mesh(cells, coarse))
+    return smoothed(nodule_mesh(cells, coarse), _LUNG_ROUNDS)
 
 
 def _as_large(

@@ -1,4 +1,4 @@
-"""From a labels layer to the surfaces of its nodules, and of the lungs; without Qt, for a thread."""
+"""From a labels layer to the surfaces of its nodules, and of the lungs; without Qt."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

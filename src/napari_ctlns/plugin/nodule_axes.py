@@ -99,9 +99,7 @@ class NoduleAxes(QObject):
         self._session = session
         self.on = True
         self.axes: DrawnAxes | None = None
-        self._boxes: weakref.WeakKeyDictionary[Labels, dict[int, Box]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._boxes: weakref.WeakKeyDictionary[Labels, dict[int, Box]] = weakref.WeakKeyDictionary()
         viewer = session.viewer
         own = getattr(viewer, "__wrapped__", viewer)
         self._marks = LineMarks(own, AXES_COLOUR) if isinstance(own, Viewer) else None

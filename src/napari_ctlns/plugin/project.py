@@ -25,17 +25,19 @@ from napari_ctlns.plugin.project_contents import (
     SavedAnnotations,
     SavedMap,
     SavedMask,
+    SavedRulers,
     SavedScan,
     View,
 )
 from napari_ctlns.plugin.project_file import Project, write_project_file
+from napari_ctlns.plugin.ruler_layer import RulerLayer, is_rulers, rulers_tuple
 from napari_ctlns.plugin.saving import mask_to_save
 from napari_ctlns.plugin.session import Role, Session
 from napari_ctlns.plugin.windowing import Window
 from napari_ctlns.volume import Volume
 
 _ROLES: tuple[Role, ...] = ("scan", "mask", "annotations")
-SavedLayer = SavedScan | SavedMask | SavedAnnotations | SavedMap
+SavedLayer = SavedScan | SavedMask | SavedAnnotations | SavedRulers | SavedMap
 
 
 def save_project(session: Session, path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -218,6 +220,11 @@ def described(layer: Layer, taking: Taking) -> SavedLayer | None:
             geometry=known.geometry,
             rows=of.annotations_of_layer(layer),
         )
+    if is_rulers(layer):
+        drawn: RulerLayer = layer.metadata[of.KEY]
+        return SavedRulers(
+            **look, scan_id=drawn.scan_id, geometry=drawn.geometry, rows=drawn.rulers
+        )
     return None
 
 
@@ -276,6 +283,8 @@ def _layer_tuple(project: Project, index: int, saved: SavedLayer) -> of.LayerTup
             return None
         volume = Volume(thought, saved.geometry, "probability", saved.scan_id, saved.patient_id)
         data = map_tuple(volume, saved.what, saved.name)
+    elif isinstance(saved, SavedRulers):
+        data = rulers_tuple(saved.rows, saved.geometry, saved.scan_id, saved.name)
     else:
         data = of.annotations_tuple(saved.rows, saved.geometry, saved.scan_id, saved.name)
     array, meta, kind = data

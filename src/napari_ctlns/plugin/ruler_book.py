@@ -12,7 +12,6 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.ruler_layer import (
-    RulerLayer,
     canvas_points,
     draw,
     is_rulers,

@@ -17,6 +17,7 @@ from napari_ctlns.plugin.ruler_book import ruler_book_of
 from napari_ctlns.plugin.ruler_layer import canvas_points, on_canvas
 from napari_ctlns.plugin.rulers import Kind, Ruler, across, length_mm, moved
 from napari_ctlns.plugin.session import Session
+from napari_ctlns.plugin.views.controls import NO_SCAN
 from napari_ctlns.plugin.window_tool import canvas_at_rest
 from napari_ctlns.volume import FloatArray, Geometry
 
@@ -72,7 +73,7 @@ class RulerTool(QObject):
     def why_not(self) -> str:
         """Say why it cannot be used; empty if it can."""
         if self._session.scan is None:
-            return "Open a scan first"
+            return NO_SCAN
         if self._session.viewer.dims.ndisplay != _2D:
             return "In 3D a drag has no depth: go back to slices first"
         return ""
@@ -178,9 +179,7 @@ class RulerTool(QObject):
             return partial(_with_short, long, geometry, normal, start)
         return partial(_new, self.kind, new_uid(), geometry, start)
 
-    def _end_near(
-        self, place: FloatArray, here: Sequence[tuple[Ruler, FloatArray]]
-    ) -> _End | None:
+    def _end_near(self, place: FloatArray, here: Sequence[tuple[Ruler, FloatArray]]) -> _End | None:
         """Return the end that lies nearest to a place, if it is within reach."""
         best, reach = None, _END_PIXELS / self._session.viewer.scene.camera.zoom
         for ruler, points in here:

@@ -247,6 +247,10 @@ class Session(QObject):
         """Return how often a layer was edited; work on a copy of it notes what it saw."""
         return self._edits.count(layer)
 
+    def look_for_undo(self, layer: Labels) -> None:
+        """Tell of undo and redo of a layer that is hidden, which napari does not."""
+        self._edits.look(layer)
+
     def is_stale(self, layer: Layer) -> bool:
         """Whether a labels layer was edited since its table was made."""
         return self.edits(layer) != self._measured_at.get(layer, 0)
@@ -445,6 +449,9 @@ def session_of(viewer: ViewerModel) -> Session:
     if own not in _SESSIONS:
         keep_singletons_alive()
         session = _SESSIONS[own] = Session(own)
+        from napari_ctlns.plugin.ruler_book import ruler_book_of  # which knows sessions
+
+        ruler_book_of(session)  # draws rulers whoever opened them
         if isinstance(own, Viewer):
             from napari_ctlns.plugin.protection import protect  # which knows sessions
 

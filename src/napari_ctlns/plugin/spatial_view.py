@@ -31,6 +31,7 @@ from napari_ctlns.volume import Volume
 KEY = "Shift-D"
 """Neither napari nor a tool of ours uses it."""
 _2D, _3D = 2, 3
+_MS_BETWEEN_LOOKS = 100
 _FROM_THE_FRONT = (0.0, 1.0, 0.0)
 _HEAD_UP = (1.0, 0.0, 0.0)
 
@@ -70,6 +71,9 @@ class SpatialView(QObject):
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
         self._soon.timeout.connect(self._follow)
+        self._clock = QTimer(self)
+        self._clock.setInterval(_MS_BETWEEN_LOOKS)
+        self._clock.timeout.connect(self._look_for_undo)
         viewer = session.viewer
         viewer.dims.events.ndisplay.connect(self._turned)
         viewer.layers.events.removed.connect(self._removed)
@@ -155,6 +159,7 @@ class SpatialView(QObject):
                 of.hide_for_now(one)
         self._mesh_again(layer)
         self._shown, self.on = layer, True
+        self._clock.start()
         self._show_layers(layer)
         viewer.layers.selection.active = active
         if viewer.dims.ndisplay != _3D:
@@ -191,6 +196,7 @@ class SpatialView(QObject):
         if not self.on:
             return
         self.on, self._shown = False, None
+        self._clock.stop()
         session, viewer = self._session, self._session.viewer
         active = viewer.layers.selection.active
         view, session.slices = session.slices, None
@@ -226,6 +232,10 @@ class SpatialView(QObject):
                 old[label] = joined(known, step.box)
         if self.on and layer is self._shown:
             self._soon.start()  # napari tells of some steps before it writes them
+
+    def _look_for_undo(self) -> None:
+        if self._shown is not None and not self._session.gone:
+            self._session.look_for_undo(self._shown)
 
     def _follow(self) -> None:
         layer = self._shown

@@ -17,8 +17,8 @@ from napari_ctlns.volume import Geometry
 
 ColourBy = Literal["status", "type", "label"]
 NODULES, LUNGS = "nodules in 3D", "lungs in 3D"
-_LUNG_OPACITY = 0.25
-_DIM = 0.45  # of its colour, beside a nodule that is picked
+_LUNG_OPACITY = 0.2
+_DIM = 0.6  # of its colour, beside a nodule that is picked
 _LIGHT = np.array([-0.5, -0.7, 0.5]) / np.sqrt(0.99)
 """From where light comes, LPS: before the patient, above and to the right."""
 _SHADE = 0.25  # of its colour, where a surface is turned away
@@ -98,7 +98,8 @@ def colours_of(layer: Labels, labels: list[int], by: ColourBy) -> dict[int, _Col
     """Return the colour of each nodule; where one is picked, the others are dim."""
     findings = of.findings_of(layer)
     if by == "label":
-        colours = {k: np.float32(v) for k, v in of.colours_of_labels(layer, labels).items()}
+        own = of.colours_of_labels(layer, labels)
+        colours = {k: np.asarray(v, np.float32) for k, v in own.items()}
     else:
         names = _names(findings, by)
         palette: Mapping[Any, str] = STATUS_COLOURS if by == "status" else TYPE_COLOURS
