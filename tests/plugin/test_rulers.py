@@ -308,3 +308,26 @@ def test_measuring_with_the_mouse(
     assert ruler_tool_of(session).kind is None
     assert "3D" in panel.tools["ruler"].toolTip()
     assert any(map(is_rulers, viewer.layers))
+
+
+def test_the_tool_and_others_make_way_for_each_other(model_session: Session, scan: Volume) -> None:
+    from napari_ctlns.plugin.click_tool import click_tool_of
+    from napari_ctlns.plugin.correction_tools import correction_tools_of
+
+    model_session.add_scan(scan)
+    layer = model_session.add_mask(scan.mask(np.zeros(scan.geometry.shape, np.uint8)), "mask")
+    ruler, click = ruler_tool_of(model_session), click_tool_of(model_session)
+    corrections = correction_tools_of(model_session)
+    before = list(model_session.viewer.mouse_drag_callbacks)
+    for other in (lambda: click.switch(True), lambda: corrections.use("delete")):
+        other()
+        ruler.use("axes")
+        assert (click.on, corrections.tool, ruler.kind) == (False, "", "axes")
+        other()
+        assert ruler.kind is None
+    ruler.use("ruler")
+    layer.mode = "paint"  # of a layer that is not selected: it is none of the tool's business
+    assert ruler.kind == "ruler"
+    model_session.viewer.layers.selection.active = layer
+    assert ruler.kind is None
+    assert list(model_session.viewer.mouse_drag_callbacks) == before

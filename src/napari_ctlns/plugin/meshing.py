@@ -2,20 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from napari_ctlns.errors import MaskError
 from napari_ctlns.events import Control, Event, Finished, Progress, Started
 from napari_ctlns.masks.components import Box
 from napari_ctlns.masks.label_box import box_of
-from napari_ctlns.measurement.surfaces import Mesh, lung_mesh, nodule_mesh, smoothed
 from napari_ctlns.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_ctlns.measurement.surfaces import Mesh  # loads pandas
 
 
 @dataclass
 class Surfaces:
     """The surfaces of a mask's nodules, and the boxes that fit them, by label."""
 
-    meshes: dict[int, Mesh] = field(default_factory=dict)
+    meshes: "dict[int, Mesh]" = field(default_factory=dict)
     boxes: dict[int, Box] = field(default_factory=dict)
 
     def mesh_again(self, mask: Volume, within: Mapping[int, Box]) -> None:
@@ -28,8 +31,10 @@ class Surfaces:
                 self.meshes[label], self.boxes[label] = mesh_of(mask, label, fitting), fitting
 
 
-def mesh_of(mask: Volume, label: int, box: Box) -> Mesh:
+def mesh_of(mask: Volume, label: int, box: Box) -> "Mesh":
     """Return the smooth surface of a nodule that lies in a box."""
+    from napari_ctlns.measurement.surfaces import nodule_mesh, smoothed
+
     inside = mask.array[box] == label
     grid = mask.geometry.cropped([s.start for s in box], inside.shape)
     return smoothed(nodule_mesh(inside, grid))
@@ -67,8 +72,9 @@ def surfaces_job(mask: Volume, scan: Volume | None, control: Control) -> Iterato
     yield Finished(result=result, stopped=control.stop_requested())
 
 
-def _lungs(scan: Volume) -> Mesh | None:
+def _lungs(scan: Volume) -> "Mesh | None":
     from napari_ctlns.masks.lungs import lung_mask
+    from napari_ctlns.measurement.surfaces import lung_mesh
 
     try:
         return lung_mesh(lung_mask(scan).array, scan.geometry)

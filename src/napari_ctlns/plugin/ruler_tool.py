@@ -11,7 +11,6 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ctlns.findings import new_uid
 from napari_ctlns.plugin.canvas import canvas_to_lps
-from napari_ctlns.plugin.click_tool import click_tool_of
 from napari_ctlns.plugin.correction_keys import taken_keys
 from napari_ctlns.plugin.ruler_book import ruler_book_of
 from napari_ctlns.plugin.ruler_layer import canvas_points, on_canvas
@@ -68,7 +67,7 @@ class RulerTool(QObject):
         viewer.dims.events.ndisplay.connect(self._settle)
         viewer.layers.selection.events.active.connect(self._settle)
         session.scan_changed.connect(self._settle)
-        click_tool_of(session).switched.connect(self._make_way)
+        session.mouse_taken.connect(self._leave_to)
 
     def why_not(self) -> str:
         """Say why it cannot be used; empty if it can."""
@@ -115,7 +114,7 @@ class RulerTool(QObject):
 
     def _begin(self) -> None:
         viewer = self._session.viewer
-        click_tool_of(self._session).switch(False)
+        self._session.mouse_taken.emit(self)
         self._before = viewer.layers.selection.active
         layer = self._book.layer_for_new()
         viewer.layers.selection.active = layer  # so that Ctrl+Z is its own
@@ -138,8 +137,8 @@ class RulerTool(QObject):
             self.use(None)
         self.switched.emit()
 
-    def _make_way(self) -> None:
-        if click_tool_of(self._session).on:
+    def _leave_to(self, tool: object) -> None:
+        if tool is not self:
             self.use(None)
 
     # -- the mouse ------------------------------------------------------------------------

@@ -62,6 +62,8 @@ class Session(QObject):
         Something was edited or saved.
     run_changed, model_changed
         Another training is watched, another model is chosen (the folder).
+    mouse_taken
+        A tool has taken the left button, and others are to leave it (the tool).
     closed
         The window closes: work that belongs to it has ended or is to end now.
     more_models
@@ -85,6 +87,7 @@ class Session(QObject):
     unsaved_changed = Signal()
     run_changed = Signal(object)
     model_changed = Signal(object)
+    mouse_taken = Signal(object)
     closed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:

@@ -1,13 +1,12 @@
 """Nodules in space: surfaces in translucent lungs in place of slices, and back again."""
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels, Layer, Surface
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ctlns.events import Event, Finished, ThreadControl
-from napari_ctlns.measurement.surfaces import Mesh
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.correction_keys import taken_keys
 from napari_ctlns.plugin.meshing import Surfaces, surfaces_job
@@ -27,6 +26,9 @@ from napari_ctlns.plugin.surface_layers import (
 )
 from napari_ctlns.plugin.work import ThreadWork
 from napari_ctlns.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_ctlns.measurement.surfaces import Mesh  # loads pandas
 
 KEY = "Shift-D"
 """Neither napari nor a tool of ours uses it."""

@@ -1,7 +1,7 @@
 """Surfaces of nodules and lungs as napari layers, coloured by what is known of the nodules."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,13 @@ from napari.layers import Labels
 from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_ctlns.findings import Findings
-from napari_ctlns.measurement.surfaces import Mesh
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.canvas import COMMON, lps_to_canvas
 from napari_ctlns.plugin.palette import LUNG_COLOUR, STATUS_COLOURS, TYPE_COLOURS
 from napari_ctlns.volume import Geometry
+
+if TYPE_CHECKING:
+    from napari_ctlns.measurement.surfaces import Mesh  # loads pandas
 
 ColourBy = Literal["status", "type", "label"]
 NODULES, LUNGS = "nodules in 3D", "lungs in 3D"
@@ -26,7 +28,7 @@ _Colours = npt.NDArray[np.float32]
 
 
 def nodules_tuple(
-    meshes: Mapping[int, Mesh], colours: Mapping[int, npt.ArrayLike], geometry: Geometry
+    meshes: "Mapping[int, Mesh]", colours: Mapping[int, npt.ArrayLike], geometry: Geometry
 ) -> of.LayerTuple:
     """Return nodules as one surface as layer data, each in its colour."""
     data, unit = joined_meshes(meshes, geometry)
@@ -41,7 +43,7 @@ def nodules_tuple(
     )
 
 
-def lungs_tuple(mesh: Mesh, geometry: Geometry) -> of.LayerTuple:
+def lungs_tuple(mesh: "Mesh", geometry: Geometry) -> of.LayerTuple:
     """Return lungs as layer data: a veil that nodules are seen through."""
     data, unit = joined_meshes({1: mesh}, geometry)
     colour = {1: transform_color(LUNG_COLOUR)[0]}
@@ -64,7 +66,7 @@ def _common(geometry: Geometry, kind: str, unit: float) -> dict[str, Any]:
 
 
 def joined_meshes(
-    meshes: Mapping[int, Mesh], geometry: Geometry
+    meshes: "Mapping[int, Mesh]", geometry: Geometry
 ) -> tuple[tuple[npt.NDArray[Any], npt.NDArray[Any]], float]:
     """Return meshes as one, in canvas coordinates, and how many millimetres their unit is.
 
@@ -79,7 +81,7 @@ def joined_meshes(
     return (np.concatenate(vertices), np.concatenate(faces)), unit
 
 
-def vertex_colours(meshes: Mapping[int, Mesh], colours: Mapping[int, npt.ArrayLike]) -> _Colours:
+def vertex_colours(meshes: "Mapping[int, Mesh]", colours: Mapping[int, npt.ArrayLike]) -> _Colours:
     """Return the colour of each vertex of joined meshes, (n, 4), as it is lit.
 
     napari's own light shines from behind where the camera does not mirror the patient; and
