@@ -151,6 +151,7 @@ def test_a_key_leads_there_and_back_to_the_same_slice(
     hidden = session.add_annotations((), volume)
     hidden.visible = False
     viewer.layers.selection.active = layer
+    layer.mode = "paint"
     panel = RulersPanel(viewer)
     viewer.window.add_dock_widget(panel, name="Rulers")
     viewer.dims.order = (2, 0, 1)
@@ -165,6 +166,7 @@ def test_a_key_leads_there_and_back_to_the_same_slice(
     assert seen <= {NODULES, LUNGS}
     assert NODULES in seen
     assert viewer.layers.selection.active is layer
+    assert layer.mode == "pan_zoom"
     # from the front: the patient's left, where x is greater, is on the right; the head is up
     up, view = np.array(camera.up_direction), np.array(camera.view_direction)
     assert up == pytest.approx((1, 0, 0), abs=1e-6)
@@ -173,5 +175,6 @@ def test_a_key_leads_there_and_back_to_the_same_slice(
     QTest.keyClick(canvas, Qt.Key.Key_D, Qt.KeyboardModifier.ShiftModifier)
     now = (viewer.dims.order, viewer.dims.point, camera.center, camera.zoom, camera.angles)
     assert now == before
+    assert layer.mode == "paint"
     assert [one.visible for one in viewer.layers] == [True, True, False]
     assert session.slices is None

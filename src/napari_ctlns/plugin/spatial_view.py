@@ -68,6 +68,7 @@ class SpatialView(QObject):
         self._lungs: weakref.WeakKeyDictionary[Layer, Mesh | None] = weakref.WeakKeyDictionary()
         self._layers: dict[str, Surface] = {}
         self._shown: Labels | None = None
+        self._mode: tuple[Layer, Any] | None = None
         self._work: ThreadWork | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -157,6 +158,9 @@ class SpatialView(QObject):
         active = viewer.layers.selection.active
         if not self.on:
             session.slices = view_of(viewer)
+            if active is not None:
+                # measured, napari 0.9.2: a brush that is on when 3D is left ends the process
+                self._mode, active.mode = (active, active.mode), "pan_zoom"
             for one in viewer.layers:
                 of.hide_for_now(one)
         self._mesh_again(layer)
@@ -210,6 +214,9 @@ class SpatialView(QObject):
             look(viewer, view)
         if active in viewer.layers:
             viewer.layers.selection.active = active
+        if self._mode is not None and self._mode[0] is active:
+            active.mode = self._mode[1]
+        self._mode = None
         self.switched.emit()
 
     def _turned(self, _event: Any) -> None:
