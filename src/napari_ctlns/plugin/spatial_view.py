@@ -159,7 +159,7 @@ class SpatialView(QObject):
         if not self.on:
             session.slices = view_of(viewer)
             if active is not None:
-                # measured, napari 0.9.2: a brush that is on when 3D is left ends the process
+                # so that the mouse turns the camera and does not paint in what is hidden
                 self._mode, active.mode = (active, active.mode), "pan_zoom"
             for one in viewer.layers:
                 of.hide_for_now(one)
@@ -206,8 +206,12 @@ class SpatialView(QObject):
         session, viewer = self._session, self._session.viewer
         active = viewer.layers.selection.active
         view, session.slices = session.slices, None
+        # measured, napari 0.9.2: the process ends if a surface is removed in 3D, with no other
+        # to follow, where a brush was on before; and a CT that is seen in 3D takes seconds
+        for layer in self._layers.values():
+            layer.visible = False
+        viewer.dims.ndisplay = _2D
         self._remove_layers()
-        viewer.dims.ndisplay = _2D  # before layers are seen: a CT in 3D takes seconds
         for layer in viewer.layers:
             of.show_again(layer)
         if view is not None:
