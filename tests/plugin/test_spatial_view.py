@@ -88,6 +88,11 @@ def test_edits_are_followed_and_only_their_nodules(
     # the last of a nodule's voxels takes its surface along
     layer.data_setitem(np.nonzero(layer.data == 5), 0)
     qtbot.waitUntil(lambda: nodules(model_session)[:, 0].max() < -260, timeout=2000)
+    layer.data_setitem(np.nonzero(layer.data), 0)
+    surface = model_session.viewer.layers[NODULES]
+    qtbot.waitUntil(lambda: not surface.visible, timeout=2000)
+    layer.undo()
+    qtbot.waitUntil(lambda: surface.visible, timeout=2000)
 
 
 def test_colours_say_status_and_which_is_picked(shown: SpatialView, model_session: Session) -> None:

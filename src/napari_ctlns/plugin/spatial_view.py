@@ -19,7 +19,6 @@ from napari_ctlns.plugin.surface_layers import (
     NODULES,
     ColourBy,
     colours_of,
-    joined_meshes,
     lungs_tuple,
     nodules_tuple,
     vertex_colours,
@@ -177,19 +176,31 @@ class SpatialView(QObject):
         self.switched.emit()
 
     def _show_layers(self, layer: Labels) -> None:
-        self._remove_layers()
         mask, scan = self._mask(layer), self._session.scan
         meshes = self._surfaces[layer].meshes
         lungs = None if scan is None else self._lungs.get(scan)
+        colours = colours_of(layer, list(meshes), self.colour_by)
         if lungs is not None:
-            self._add(LUNGS, lungs_tuple(lungs, mask.geometry))
+            self._show(LUNGS, lungs_tuple(lungs, mask.geometry))
+        elif LUNGS in self._layers:
+            self._layers[LUNGS].visible = False
         if meshes:
-            colours = colours_of(layer, list(meshes), self.colour_by)
-            self._add(NODULES, nodules_tuple(meshes, colours, mask.geometry))
+            self._show(NODULES, nodules_tuple(meshes, colours, mask.geometry))
+        elif NODULES in self._layers:
+            self._layers[NODULES].visible = False
 
-    def _add(self, kind: str, data: of.LayerTuple) -> None:
-        self._layers[kind] = layer = Layer.create(*data)
-        self._session.viewer.add_layer(layer)
+    def _show(self, kind: str, data: of.LayerTuple) -> None:
+        """Show a surface; one that is there takes its place, because none is removed in 3D."""
+        layer = self._layers.get(kind)
+        if layer is None:
+            self._layers[kind] = layer = Layer.create(*data)
+            self._session.viewer.add_layer(layer)
+            return
+        surface, look, _ = data
+        layer.vertex_colors = None  # of as many vertices as there were
+        layer.data, layer.scale = surface, look["scale"]
+        layer.vertex_colors = look["vertex_colors"]
+        layer.visible = True
 
     def _remove_layers(self) -> None:
         layers, self._layers = self._layers, {}
@@ -206,8 +217,8 @@ class SpatialView(QObject):
         session, viewer = self._session, self._session.viewer
         active = viewer.layers.selection.active
         view, session.slices = session.slices, None
-        # measured, napari 0.9.2: the process ends if a surface is removed in 3D, with no other
-        # to follow, where a brush was on before; and a CT that is seen in 3D takes seconds
+        # measured, napari 0.9.2: where a brush was on before, the process ends in 2D after a
+        # surface was removed in 3D; and a CT that is seen in 3D takes seconds
         for layer in self._layers.values():
             layer.visible = False
         viewer.dims.ndisplay = _2D
@@ -257,15 +268,7 @@ class SpatialView(QObject):
         if layer not in self._surfaces:
             self._make_and_show()
         elif self._mesh_again(layer):
-            meshes, geometry = self._surfaces[layer].meshes, self._mask(layer).geometry
-            shown = self._layers.get(NODULES)
-            if shown is None or not meshes:
-                self._enter(layer)
-                return
-            colours = colours_of(layer, list(meshes), self.colour_by)
-            shown.vertex_colors = None  # of as many vertices as there were
-            shown.data = joined_meshes(meshes, geometry)[0]
-            shown.vertex_colors = vertex_colours(meshes, colours)
+            self._show_layers(layer)
 
     def _mesh_again(self, layer: Labels) -> bool:
         """Draw what was edited since its surface was made; return whether anything was."""
@@ -278,8 +281,9 @@ class SpatialView(QObject):
         if layer is None or shown is None or layer not in self._surfaces or self._soon.isActive():
             return
         meshes = self._surfaces[layer].meshes
-        colours = colours_of(layer, list(meshes), self.colour_by)
-        shown.vertex_colors = vertex_colours(meshes, colours)
+        if meshes:
+            colours = colours_of(layer, list(meshes), self.colour_by)
+            shown.vertex_colors = vertex_colours(meshes, colours)
 
     def _others(self) -> None:
         """Show the surfaces of another mask, or slices where there is none."""
