@@ -49,6 +49,7 @@ _EMPTY = {
     "axes": "Drag along the long axis of a nodule, then across it for the short one.",
 }
 _COLOUR_BY: dict[str, ColourBy] = {"Status": "status", "Type": "type", "Label": "label"}
+_WIDTH = 350  # the columns side by side
 _NOTHING = "Nothing was measured by hand in this scan yet"
 _PICK = "Pick a row first"
 
@@ -79,6 +80,7 @@ class RulersPanel(Panel):
         self._settle()
 
     def _lay_out(self) -> None:
+        self.setMinimumWidth(_WIDTH)
         for button in self.tools.values():
             button.setCheckable(True)
         self.empty.setWordWrap(True)

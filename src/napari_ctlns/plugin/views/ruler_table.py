@@ -10,8 +10,8 @@ from napari_ctlns.plugin.ruler_rows import RulerRow
 _COLUMNS = {
     "Nodule": "The label of the nodule that it was drawn on",
     "By hand\nmm": "The length of a ruler, or long x short axis, as you drew them",
-    "Automatic\nmm": "Long x short axis of the nodule's mask",
-    "Difference\nmm": "By hand less automatic: of the long axis, of the short axis",
+    "Auto\nmm": "Automatic: long x short axis of the nodule's mask",
+    "Diff.\nmm": "Difference, by hand less automatic: of the long axis, of the short axis",
 }
 _UID = Qt.ItemDataRole.UserRole
 
