@@ -243,6 +243,7 @@ def test_measuring_with_the_mouse(
 ) -> None:
     session.add_scan(scan)
     layer = session.add_mask(mask, "mask")
+    viewer.window.resize(900, 600)  # a small canvas is drawn faster
     panel = RulersPanel(viewer)
     viewer.window.add_dock_widget(panel, name="Rulers")
     qtbot.wait(100)  # until the canvas has given room to the panel
