@@ -42,6 +42,7 @@ from napari_ctlns.plugin.panels.growth_panel import GrowthPanel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.panels.planes_panel import PlanesPanel
 from napari_ctlns.plugin.panels.predict_panel import PredictPanel
+from napari_ctlns.plugin.panels.rulers_panel import RulersPanel
 from napari_ctlns.plugin.panels.scan_panel import ScanPanel
 from napari_ctlns.plugin.panels.train_panel import TrainPanel
 from napari_ctlns.plugin.session import Session, session_of
@@ -66,7 +67,8 @@ class FindingsPanel(ComparePanel):
 
 PANELS = (
     *(ScanPanel, ClickPanel, AnnotationsPanel, TrainPanel, PredictPanel),
-    *(CorrectPanel, NodulesPanel, PlanesPanel, GrowthPanel, ComparePanel, FindingsPanel),
+    *(CorrectPanel, NodulesPanel, PlanesPanel, RulersPanel),
+    *(GrowthPanel, ComparePanel, FindingsPanel),
 )
 CONTROLS = (
     QAbstractButton,

@@ -310,9 +310,9 @@ def test_a_forged_but_unchanged_project_opens(forge: Callable[..., Path]) -> Non
 def test_a_newer_project_asks_for_an_update(forge: Callable[..., Path]) -> None:
     def newer(contents: dict[str, Any]) -> None:
         contents.clear()
-        contents.update(format_version=3, layers="of another kind")
+        contents.update(format_version=4, layers="of another kind")
 
-    with pytest.raises(ProjectError, match=r"^project format 3 is newer than 2: update"):
+    with pytest.raises(ProjectError, match=r"^project format 4 is newer than 3: update"):
         read_project_file(forge(newer))
 
 

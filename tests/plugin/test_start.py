@@ -7,7 +7,8 @@ CHILD = """
 import sys
 from napari import Viewer
 viewer = Viewer()
-for panel in ("Scan", "Annotations", "Train", "Predict", "Nodules", "Growth"):
+PANELS = ("Scan", "Annotations", "Train", "Predict", "Nodules", "Growth", "Rulers")
+for panel in PANELS:
     viewer.window.add_plugin_dock_widget("napari-ctlns", panel, tabify=True)
 from qtpy.QtCore import QEventLoop, QTimer
 loop = QEventLoop()

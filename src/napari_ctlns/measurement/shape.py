@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from skimage.measure import marching_cubes
 
 from napari_ctlns.measurement.distances import max_diameter_mm
+from napari_ctlns.measurement.surfaces import marched
 from napari_ctlns.volume import FloatArray, Triple
 
 
@@ -34,9 +34,8 @@ def mesh_shape(inside: npt.NDArray[Any], spacing: Triple) -> MeshShape:
     spacing
         Millimetres between voxels along (z, y, x).
     """
-    padded = np.pad(np.asarray(inside) != 0, 1).astype(np.float32)
-    vertices, faces, _, _ = marching_cubes(padded, 0.5, spacing=spacing)
-    corners = vertices.astype(float)[faces]
+    vertices, faces = marched(inside, spacing)
+    corners = vertices[faces]
     corners -= corners.mean(axis=(0, 1))
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     volume = abs(float(np.einsum("ij,ij->", a, np.cross(b, c)))) / 6

@@ -1,6 +1,7 @@
 """Surfaces of nodules and lungs as meshes of triangles, for 3D views and mesh files."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_ctlns.volume import FloatArray, Geometry, Triple
 LUNG_CELL_MM = 4.0
 """Lungs drawn as a setting for nodules need no finer detail; a pair has some 60,000 triangles."""
 
-_ROUNDS = 10
+_ROUNDS, _LUNG_ROUNDS = 10, 40
 _INWARDS, _OUTWARDS = 0.5, -0.53  # Taubin's factors for a pass-band of 0.1
 
 Faces = npt.NDArray[np.int64]
@@ -40,6 +41,19 @@ class Mesh:
     def volume_mm3(self) -> float:
         """What the surface encloses, by the divergence theorem."""
         return float(_signed_volumes(self.vertices - self.vertices.mean(axis=0), self.faces).sum())
+
+    @cached_property
+    def normals(self) -> FloatArray:
+        """Which way the surface faces at each vertex, (n, 3), of unit length, outwards."""
+        a, b, c = (self.vertices[self.faces[:, k]] for k in range(3))
+        turned = np.cross(b - a, c - a)
+        corners = self.faces.T.ravel()
+        sums = [
+            np.bincount(corners, weights=np.tile(turned[:, axis], 3), minlength=len(self.vertices))
+            for axis in range(3)
+        ]
+        ways = np.stack(sums, axis=1)
+        return np.asarray(ways / np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-12))
 
 
 def marched(inside: npt.NDArray[Any], spacing: Triple) -> tuple[FloatArray, Faces]:
@@ -137,7 +151,7 @@ def lung_mesh(lungs: npt.NDArray[Any], geometry: Geometry) -> Mesh:
         raise MaskError("no lungs in this scan: there is nothing to draw around the nodules")
     zs, ys, xs = (float(s) for s in steps * np.asarray(geometry.spacing))
     coarse = replace(geometry.cropped(first, cells.shape), spacing=(zs, ys, xs))
-    return smoothed(nodule_mesh(cells, coarse))
+    return smoothed(nodule_mesh(cells, coarse), _LUNG_ROUNDS)
 
 
 def _as_large(

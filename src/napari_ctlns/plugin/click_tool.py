@@ -79,6 +79,7 @@ class ClickTool(QObject):
         viewer.layers.selection.events.active.connect(self._follow_active)
         viewer.cursor.events.style.connect(self._keep_cursor)
         session.scan_changed.connect(self._settle)
+        session.mouse_taken.connect(self._leave_to)
         self._corrections.switched.connect(self._make_way)
 
     def why_not(self) -> str:
@@ -115,6 +116,7 @@ class ClickTool(QObject):
 
     def _begin(self) -> None:
         viewer = self._session.viewer
+        self._session.mouse_taken.emit(self)
         self._corrections.use("")
         self._clicking.get_ready()
         viewer.mouse_drag_callbacks.append(self._drag)
@@ -154,6 +156,10 @@ class ClickTool(QObject):
 
     def _mode_changed(self, _event: Any = None) -> None:
         if self._active is not None and self._active.mode != "pan_zoom":
+            self.switch(False)
+
+    def _leave_to(self, tool: object) -> None:
+        if tool is not self:
             self.switch(False)
 
     def _make_way(self) -> None:

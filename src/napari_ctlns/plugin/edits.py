@@ -43,6 +43,11 @@ class EditWatch(QObject):
         layer.events.data.connect(self._tell)
         layer.events.size.connect(self._tell)
 
+    def look(self, layer: Labels) -> None:
+        """Tell undo and redo of a layer that is hidden: napari announces none."""
+        if self._undone.get(layer) != _steps_undone(layer):
+            layer.events.set_data()
+
     def leave(self, layer: Layer) -> None:
         """Follow a layer no longer."""
         disconnect_events(layer.events, self)

@@ -29,6 +29,7 @@ ANNOTATION_COLOUR = "#e69f00"
 
 CANDIDATE_MM = 3.0
 """Of the disc that marks a candidate, which has a place but no size."""
+_SEEN = "ctlns-seen"
 _NODULE_COLOUR = np.array([0.9, 0.62, 0.0])
 _NO_NODULE_COLOUR = np.array([0.34, 0.71, 0.91])
 _BORDER_MM = 0.6
@@ -375,4 +376,23 @@ def is_coming(layer: Layer | None) -> bool:
 
 def is_preview(layer: Layer | None) -> bool:
     """Whether a layer only shows what something would be, or was."""
-    return isinstance(layer, Image | Labels) and isinstance(layer.metadata.get(KEY), PreviewLayer)
+    return layer is not None and isinstance(layer.metadata.get(KEY), PreviewLayer)
+
+
+# -- what is hidden for a while ---------------------------------------------------
+
+
+def hide_for_now(layer: Layer) -> None:
+    """Hide a layer and remember whether it was seen."""
+    layer.metadata[_SEEN] = layer.visible
+    layer.visible = False
+
+
+def show_again(layer: Layer) -> None:
+    """Show a layer that was hidden for a while, if it was seen before."""
+    layer.visible = layer.metadata.pop(_SEEN, layer.visible)
+
+
+def is_shown(layer: Layer) -> bool:
+    """Whether a layer is seen, or will be again."""
+    return bool(layer.metadata.get(_SEEN, layer.visible))

@@ -25,17 +25,19 @@ from napari_ctlns.plugin.project_contents import (
     SavedAnnotations,
     SavedMap,
     SavedMask,
+    SavedRulers,
     SavedScan,
     View,
 )
 from napari_ctlns.plugin.project_file import Project, write_project_file
+from napari_ctlns.plugin.ruler_layer import RulerLayer, is_rulers, rulers_tuple
 from napari_ctlns.plugin.saving import mask_to_save
 from napari_ctlns.plugin.session import Role, Session
 from napari_ctlns.plugin.windowing import Window
 from napari_ctlns.volume import Volume
 
 _ROLES: tuple[Role, ...] = ("scan", "mask", "annotations")
-SavedLayer = SavedScan | SavedMask | SavedAnnotations | SavedMap
+SavedLayer = SavedScan | SavedMask | SavedAnnotations | SavedRulers | SavedMap
 
 
 def save_project(session: Session, path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -131,7 +133,7 @@ def contents_of(session: Session, saved: Sequence[SavedLayer], layers: Sequence[
             for role in _ROLES
             if (layer := getattr(session, role)) is not None and layer in layers
         },
-        view=_view(session.viewer),
+        view=session.slices or view_of(session.viewer),
         model=_place(session.model),
         run=_place(session.run),
     )
@@ -156,7 +158,7 @@ def restore(session: Session, project: Project) -> dict[int, Layer]:
         if index in added:
             session.choose(added[index])
     if project.contents.view is not None and added:
-        _look(session.viewer, project.contents.view)
+        look(session.viewer, project.contents.view)
     if project.model is not None:
         session.choose_model(project.model)
     if project.run is not None:
@@ -184,7 +186,7 @@ def described(layer: Layer, taking: Taking) -> SavedLayer | None:
     CtlnsError
         If it is, but cannot be saved.
     """
-    look = {"name": layer.name, "visible": layer.visible, "opacity": layer.opacity}
+    look = {"name": layer.name, "visible": of.is_shown(layer), "opacity": layer.opacity}
     volume = of.scan_of(layer)
     if volume is not None:
         return _saved_scan(layer, volume, look, taking)
@@ -218,6 +220,11 @@ def described(layer: Layer, taking: Taking) -> SavedLayer | None:
             geometry=known.geometry,
             rows=of.annotations_of_layer(layer),
         )
+    if is_rulers(layer):
+        drawn: RulerLayer = layer.metadata[of.KEY]
+        return SavedRulers(
+            **look, scan_id=drawn.scan_id, geometry=drawn.geometry, rows=drawn.rulers
+        )
     return None
 
 
@@ -242,7 +249,8 @@ def _place(path: Path | None) -> Place | None:
     return None if path is None else Place(absolute=str(path.absolute()))
 
 
-def _view(viewer: ViewerModel) -> View:
+def view_of(viewer: ViewerModel) -> View:
+    """Return how a viewer looks at what is open."""
     camera = viewer.scene.camera
     return View(
         order=viewer.dims.order,
@@ -275,6 +283,8 @@ def _layer_tuple(project: Project, index: int, saved: SavedLayer) -> of.LayerTup
             return None
         volume = Volume(thought, saved.geometry, "probability", saved.scan_id, saved.patient_id)
         data = map_tuple(volume, saved.what, saved.name)
+    elif isinstance(saved, SavedRulers):
+        data = rulers_tuple(saved.rows, saved.geometry, saved.scan_id, saved.name)
     else:
         data = of.annotations_tuple(saved.rows, saved.geometry, saved.scan_id, saved.name)
     array, meta, kind = data
@@ -292,7 +302,8 @@ def _draw_as(layer: Layer, saved: SavedLayer) -> None:
             layer.colormap = saved.colormap
 
 
-def _look(viewer: ViewerModel, view: View) -> None:
+def look(viewer: ViewerModel, view: View) -> None:
+    """Let a viewer look at what is open as it did before."""
     if len(view.point) == viewer.dims.ndim and sorted(view.order) == list(range(len(view.point))):
         viewer.dims.order = view.order
         viewer.dims.ndisplay = view.ndisplay

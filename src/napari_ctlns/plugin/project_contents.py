@@ -12,9 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from napari_ctlns import __version__
 from napari_ctlns.findings import Annotation, Findings
+from napari_ctlns.plugin.rulers import Ruler
 from napari_ctlns.volume import Geometry
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _MOST_VOXELS = 2**33
 _ARRAY_NAME = r"^arrays/\d{1,6}\.npy$"
@@ -107,6 +108,13 @@ class SavedAnnotations(_Layer):
     rows: tuple[Annotation, ...] = ()
 
 
+class SavedRulers(_Layer):
+    """What a person measured by hand in a scan."""
+
+    kind: Literal["rulers"] = "rulers"
+    rows: tuple[Ruler, ...] = ()
+
+
 class SavedMap(_Layer):
     """What a model thought of each voxel, or how far several disagreed."""
 
@@ -117,7 +125,7 @@ class SavedMap(_Layer):
 
 
 SavedLayer = Annotated[
-    SavedScan | SavedMask | SavedAnnotations | SavedMap, Field(discriminator="kind")
+    SavedScan | SavedMask | SavedAnnotations | SavedRulers | SavedMap, Field(discriminator="kind")
 ]
 
 

@@ -153,10 +153,10 @@ class RowFollower(QObject):
     def _fall_behind(self, layer: Labels, where: _Where) -> None:
         behind = self._behind.setdefault(layer, {})
         for label, box in where.items():
-            behind[label] = _joined(behind.get(label, box), box)
+            behind[label] = joined(behind.get(label, box), box)
 
 
-def _joined(one: Box, other: Box) -> Box:
+def joined(one: Box, other: Box) -> Box:
     """Return the smallest box that holds two."""
     z, y, x = (
         slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True)

@@ -35,6 +35,8 @@ from napari_ctlns.volume import Volume
 if TYPE_CHECKING:
     import pandas as pd  # half a second to import
 
+    from napari_ctlns.plugin.project_contents import View
+
 Role = Literal["scan", "mask", "annotations"]
 Part = TypeVar("Part", bound=QObject)
 
@@ -60,6 +62,8 @@ class Session(QObject):
         Something was edited or saved.
     run_changed, model_changed
         Another training is watched, another model is chosen (the folder).
+    mouse_taken
+        A tool has taken the left button, and others are to leave it (the tool).
     closed
         The window closes: work that belongs to it has ended or is to end now.
     more_models
@@ -68,6 +72,8 @@ class Session(QObject):
         Files that were opened before the scans they lie on.
     project
         The project file that all of it was opened from, or saved in, last.
+    slices
+        How slices were looked at before surfaces are, which are no layers to save.
     """
 
     layers_changed = Signal()
@@ -81,6 +87,7 @@ class Session(QObject):
     unsaved_changed = Signal()
     run_changed = Signal(object)
     model_changed = Signal(object)
+    mouse_taken = Signal(object)
     closed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -98,6 +105,7 @@ class Session(QObject):
         self._trainings: set[Path] = set()
         self.waiting: list[Path] = []
         self.project: Path | None = None
+        self.slices: View | None = None
         self.run: Path | None = None
         self.model: Path | None = None
         self.more_models: tuple[Path, ...] = ()
@@ -241,6 +249,10 @@ class Session(QObject):
     def edits(self, layer: Layer) -> int:
         """Return how often a layer was edited; work on a copy of it notes what it saw."""
         return self._edits.count(layer)
+
+    def look_for_undo(self, layer: Labels) -> None:
+        """Tell of undo and redo of a layer that is hidden, which napari does not."""
+        self._edits.look(layer)
 
     def is_stale(self, layer: Layer) -> bool:
         """Whether a labels layer was edited since its table was made."""
@@ -446,6 +458,9 @@ def session_of(viewer: ViewerModel) -> Session:
     if own not in _SESSIONS:
         keep_singletons_alive()
         session = _SESSIONS[own] = Session(own)
+        from napari_ctlns.plugin.ruler_book import ruler_book_of  # which knows sessions
+
+        ruler_book_of(session)  # draws rulers whoever opened them
         if isinstance(own, Viewer):
             from napari_ctlns.plugin.plane_docking import bind_key  # these know sessions
             from napari_ctlns.plugin.protection import protect
