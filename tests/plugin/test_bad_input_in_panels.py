@@ -682,7 +682,7 @@ def test_an_empty_mask(nodules_panel: NodulesPanel, hand: Hand) -> None:
     assert rests(nodules_panel, hand) == "1 nodule measured"
 
 
-@pytest.mark.parametrize(("what", "name"), [("save_mask", "new.nii.gz"), ("save_table", "new.csv")])
+@pytest.mark.parametrize(("what", "name"), [("mask", "new.nii.gz"), ("table", "new.csv")])
 def test_nodules_that_cannot_be_written(
     nodules_panel: NodulesPanel, hand: Hand, nowhere: Path, tmp_path: Path, what: str, name: str
 ) -> None:
@@ -690,18 +690,18 @@ def test_nodules_that_cannot_be_written(
     layer = session.add_mask(scan.mask((scan.array > 0).astype(np.uint8)), "mask")
     rests(nodules_panel, hand)
     hand.chooses(nowhere / name)
-    hand.clicks(getattr(nodules_panel, what))
+    nodules_panel.save.actions_by_key[what].trigger()
     rests(nodules_panel, hand)
     judge(nodules_panel.job_bar, "cannot write")
     assert session.is_unsaved(layer)
     hand.chooses(tmp_path / name)
-    hand.clicks(getattr(nodules_panel, what))
+    nodules_panel.save.actions_by_key[what].trigger()
     assert rests(nodules_panel, hand) == f"Saved {tmp_path / name}"
 
 
 @pytest.mark.parametrize(
     ("what", "name", "written"),
-    [("save_mask", "new.jpg", "new.jpg.nii.gz"), ("save_table", "new.xls", "new.xls.csv")],
+    [("mask", "new.jpg", "new.jpg.nii.gz"), ("table", "new.xls", "new.xls.csv")],
 )
 def test_names_of_other_kinds_of_files(
     nodules_panel: NodulesPanel, hand: Hand, tmp_path: Path, what: str, name: str, written: str
@@ -710,9 +710,9 @@ def test_names_of_other_kinds_of_files(
     nodules_panel._session.add_mask(scan.mask((scan.array > 0).astype(np.uint8)), "mask")
     rests(nodules_panel, hand)
     hand.chooses(tmp_path / name)
-    hand.clicks(getattr(nodules_panel, what))
+    nodules_panel.save.actions_by_key[what].trigger()
     assert rests(nodules_panel, hand) == f"Saved {tmp_path / written}"
-    hand.clicks(getattr(nodules_panel, what))  # the dialog asked about another name
+    nodules_panel.save.actions_by_key[what].trigger()  # the dialog asked about another name
     judge(nodules_panel.job_bar, "is there already")
 
 
@@ -723,7 +723,7 @@ def test_a_mask_of_elsewhere(nodules_panel: NodulesPanel, hand: Hand, tmp_path: 
     rests(nodules_panel, hand)
     judge(nodules_panel.job_bar, "lies beside the scan")
     hand.chooses(tmp_path / "far.nii.gz")
-    hand.clicks(nodules_panel.save_mask)
+    nodules_panel.save.actions_by_key["mask"].trigger()
     rests(nodules_panel, hand)
     judge(nodules_panel.job_bar, "lies beside the scan")
     assert list(tmp_path.iterdir()) == []

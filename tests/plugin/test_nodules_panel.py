@@ -14,10 +14,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ctlns.errors import OutputError
-from napari_ctlns.measurement import COLUMNS, measure
+from napari_ctlns.measurement import measure
 from napari_ctlns.plugin import measuring
+from napari_ctlns.plugin.exports import MASK_FILES
 from napari_ctlns.plugin.layers import findings_of
-from napari_ctlns.plugin.nodule_jobs import MASK_FILES, TABLE_FILES
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.session import Session, session_of
 from napari_ctlns.plugin.views.file_dialogs import with_extension
@@ -87,7 +87,7 @@ def test_it_says_what_is_missing(
     assert panel.empty.isVisible()
     assert panel.empty.text().startswith("No labels layer yet")
     assert panel.job_bar.button.toolTip() == "There is no labels layer"
-    for button in (panel.job_bar.button, panel.save_mask, panel.save_table):
+    for button in (panel.job_bar.button, panel.save):
         assert not button.isEnabled()
     model_session.add_mask(mask, "mask")
     qtbot.wait(1)
@@ -328,46 +328,13 @@ def test_a_mask_is_saved_and_known_to_be(
 ) -> None:
     assert "Not saved" in panel.signs.text()
     dialog(monkeypatch, tmp_path / "mask", MASK_FILES[0])
-    qtbot.mouseClick(panel.save_mask, Qt.MouseButton.LeftButton)
+    panel.save.actions_by_key["mask"].trigger()
     rest(panel, qtbot)
     path = tmp_path / "mask.nii.gz"
     assert panel.job_bar.said == f"Saved {path}"
     assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), layer.data)
     assert not model_session.is_unsaved(layer)
     assert not panel.signs.isVisible()
-
-
-def test_painting_while_it_saves_leaves_it_unsaved(
-    panel: NodulesPanel,
-    layer: Labels,
-    model_session: Session,
-    tmp_path: Path,
-    qtbot: QtBot,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dialog(monkeypatch, tmp_path / "mask.mha")
-    qtbot.mouseClick(panel.save_mask, Qt.MouseButton.LeftButton)
-    layer.paint((20, 24, 24), 5)
-    rest(panel, qtbot)
-    assert model_session.is_unsaved(layer)
-
-
-def test_a_table_is_measured_again_before_it_is_saved(
-    panel: NodulesPanel,
-    layer: Labels,
-    tmp_path: Path,
-    qtbot: QtBot,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    layer.paint((20, 24, 24), 5)
-    dialog(monkeypatch, tmp_path / "nodules.csv")
-    qtbot.mouseClick(panel.save_table, Qt.MouseButton.LeftButton)
-    rest(panel, qtbot)
-    table = pd.read_csv(tmp_path / "nodules.csv")
-    assert tuple(table.columns) == COLUMNS
-    assert table["label"].tolist() == [1, 2, 5]
-    assert rows(panel) == 3
-    assert "Edited" not in panel.signs.text()
 
 
 def test_a_place_that_cannot_be_written_is_told_and_the_session_goes_on(
@@ -380,7 +347,7 @@ def test_a_place_that_cannot_be_written_is_told_and_the_session_goes_on(
 ) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     dialog(monkeypatch, tmp_path / "file" / "mask.mha")
-    qtbot.mouseClick(panel.save_mask, Qt.MouseButton.LeftButton)
+    panel.save.actions_by_key["mask"].trigger()
     rest(panel, qtbot)
     assert "cannot write" in panel.job_bar.said
     assert model_session.is_unsaved(layer)
@@ -388,23 +355,15 @@ def test_a_place_that_cannot_be_written_is_told_and_the_session_goes_on(
     assert panel.job_bar.said == "2 nodules measured"
 
 
-def test_a_dialog_that_is_cancelled_does_nothing(
-    panel: NodulesPanel, layer: Labels, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dialog(monkeypatch, "")
-    for button in (panel.save_mask, panel.save_table):
-        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-        assert not panel.job_bar.working
-
-
 def test_a_name_gets_the_extension_that_was_chosen(tmp_path: Path) -> None:
     assert with_extension(tmp_path / "a.NII.GZ", MASK_FILES[1], MASK_FILES).name == "a.NII.GZ"
     assert with_extension(tmp_path / "1.2.3", MASK_FILES[2], MASK_FILES).name == "1.2.3.nrrd"
-    assert with_extension(tmp_path / "a", TABLE_FILES[1], TABLE_FILES).name == "a.json"
+    tables = ("CSV (*.csv)", "JSON (*.json)")
+    assert with_extension(tmp_path / "a", tables[1], tables).name == "a.json"
     (tmp_path / "b.csv").write_text("", encoding="utf-8")
-    assert with_extension(tmp_path / "b.csv", TABLE_FILES[0], TABLE_FILES).name == "b.csv"
+    assert with_extension(tmp_path / "b.csv", tables[0], tables).name == "b.csv"
     with pytest.raises(OutputError, match=r"b\.csv is there already"):
-        with_extension(tmp_path / "b", TABLE_FILES[0], TABLE_FILES)
+        with_extension(tmp_path / "b", tables[0], tables)
 
 
 # -- a real window ---------------------------------------------------------------------------

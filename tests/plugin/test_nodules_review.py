@@ -271,7 +271,7 @@ def test_a_saved_mask_says_what_is_not_in_it(
     panel._review.reject()
     path = tmp_path / "a.nii.gz"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
-    panel.save_mask.click()
+    panel.save.actions_by_key["mask"].trigger()
     qtbot.waitUntil(lambda: not panel.job_bar.working, timeout=LONG)
     assert panel.job_bar.said == (
         f"Saved {path}; left out as rejected: 1 nodule; "

@@ -1,6 +1,7 @@
 """Going through findings: the order, the slice, keys, pictures, details and guidelines."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from napari_ctlns.measurement.guidelines import Circumstances
 from napari_ctlns.plugin import correction_keys, detailing, review_keys
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.detailing import Detailing
+from napari_ctlns.plugin.growing import Comparison, Comparisons, Visit
 from napari_ctlns.plugin.guideline_advice import GuidelineAdvice
 from napari_ctlns.plugin.judging import judging_of
 from napari_ctlns.plugin.rejected_look import RejectedLook
@@ -357,7 +359,9 @@ def test_a_growth_that_is_known_goes_into_it(
     )
     told = []
     advice.changed.connect(lambda: told.append(1))
-    advice.keep_growth(layer, growth)
+    visit = Visit(layer, model_session.volume)
+    found = SimpleNamespace(table=growth)
+    model_session.part(Comparisons).keep(Comparison(found, visit, visit, (0, 0)))
     assert told == [1]
     assert advice.of_nodule(layer, 1)[0].category != "not determinable"
 

@@ -325,9 +325,9 @@ def correct_and_measure(person: Person) -> None:
 def export(person: Person, dicom: Path, folder: Path) -> None:
     panel = person.panel("Nodules")
     layer = person.session.mask
-    for words, path in (("Save mask…", "nodules.nii.gz"), ("Save table…", "nodules.csv")):
+    for key, path in (("mask", "nodules.nii.gz"), ("table", "nodules.csv")):
         person.chooses(folder / path)
-        person.clicks(panel, words)
+        panel.save.actions_by_key[key].trigger()
         person.waits(lambda: not panel.job_bar.working)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(dicom)))

@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_ctlns.errors import OutputError
 from napari_ctlns.events import Event, ThreadControl
 from napari_ctlns.plugin import layers as of
+from napari_ctlns.plugin.growing import growth_of
+from napari_ctlns.plugin.guideline_advice import GuidelineAdvice
 from napari_ctlns.plugin.measuring import save_table_job
 from napari_ctlns.plugin.predicting import file_name
 from napari_ctlns.plugin.reporting import Reported, candidates_job, mesh_job, page_job, sr_job
-from napari_ctlns.plugin.saving import save_mask_job
+from napari_ctlns.plugin.saving import left_out_in_words, save_mask_job
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.settings import read_settings
 from napari_ctlns.plugin.views.controls import BUSY
 from napari_ctlns.plugin.views.file_dialogs import ask_save_path
-from napari_ctlns.plugin.views.job_bar import JobBar
+from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.views.save_menu import SaveEntry, SaveMenu
 from napari_ctlns.plugin.work import ThreadWork
 from napari_ctlns.volume import Volume
@@ -32,8 +34,10 @@ MASK_FILES = (
 )
 
 ENTRIES = (
-    SaveEntry("mask", "Mask…", "Save the labels on the scan's own grid"),
-    SaveEntry("table", "Table…", "Save every column of the table, measured again if need be"),
+    SaveEntry("mask", "Mask…", "Save the labels on the scan's own grid, without what was rejected"),
+    SaveEntry(
+        "table", "Table…", "Save the table, measured again if need be, without what was rejected"
+    ),
     SaveEntry(
         "report", "Report…", "Save a page with pictures and numbers of each nodule, without names"
     ),
@@ -59,6 +63,7 @@ _FILES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """The name that is proposed, and the filters of the dialog."""
 
+_JUDGED = "what you said of nodules is kept by Save project, in the Scan panel"
 _NO_LAYER = "There is no labels layer"
 _NO_SCAN = "Open the scan first: the mask lies on its grid"
 _NO_DICOM = "Open the scan as DICOM: a Structured Report refers to its images"
@@ -78,7 +83,14 @@ class Exports(QObject):
         Shows how far it is; while it works nothing else is saved.
     parent
         The panel.
+
+    Attributes
+    ----------
+    began
+        Something is being saved.
     """
+
+    began = Signal()
 
     def __init__(self, session: Session, menu: SaveMenu, bar: JobBar, parent: QWidget) -> None:
         super().__init__(parent)
@@ -90,9 +102,9 @@ class Exports(QObject):
         session.measured.connect(self.settle)
         self.settle()
 
-    def settle(self) -> None:
+    def settle(self, _event: object = None) -> None:
         """Say what can be saved now, and why not the rest."""
-        layer = self._session.mask
+        layer = None if self._session.gone else self._session.mask
         scan = None if layer is None else self._session.volume_under(layer)
         why_none = _NO_LAYER if layer is None else _NO_SCAN if scan is None else ""
         if self._bar.working:
@@ -117,8 +129,14 @@ class Exports(QObject):
             return
         control = ThreadControl()
         then = {"mask": self._mask_is_saved, "table": self._table_is_saved}.get(key, self._is_saved)
-        self._bar.follow(ThreadWork(now.job(key, path, control), control), partial(then, now))
+        work = ThreadWork(now.job(key, path, control), control)
+        self._bar.follow(work, partial(self._use, partial(then, now)))
         self.settle()
+        self.began.emit()
+
+    def _use(self, then: Then, result: dict[str, Any]) -> None:
+        if not self._session.gone:  # else its window was closed meanwhile
+            then(result)
 
     def _now(self) -> "_Now | None":
         layer = self._session.mask
@@ -126,7 +144,14 @@ class Exports(QObject):
         if layer is None or scan is None:
             return None
         table, stale = self._session.table(layer), self._session.is_stale(layer)
-        what = Reported(of.mask_of(layer, scan), scan, of.findings_of(layer), table)
+        what = Reported(
+            of.mask_of(layer, scan),
+            scan,
+            of.findings_of(layer),
+            table,
+            self._session.part(GuidelineAdvice).circumstances,
+            growth_of(self._session, layer),
+        )
         return _Now(layer, what, not stale, self._session.edits(layer))
 
     def _ask_path(self, key: str) -> Path | None:
@@ -142,16 +167,23 @@ class Exports(QObject):
             return None
 
     def _mask_is_saved(self, then: "_Now", result: dict[str, Any]) -> None:
+        if then.what.findings.are_judged:
+            self._say_saved(result, _JUDGED)
+            return
         if self._session.edits(then.layer) == then.edits:
             self._session.saved(then.layer)
-        self._is_saved(then, result)
+        self._say_saved(result)
 
     def _table_is_saved(self, then: "_Now", result: dict[str, Any]) -> None:
         self._session.keep_table(then.layer, result["table"], then.edits)
-        self._is_saved(then, result)
+        self._say_saved(result)
 
     def _is_saved(self, _: "_Now", result: dict[str, Any]) -> None:
-        self._bar.say(f"Saved {result['path']}")
+        self._say_saved(result)
+
+    def _say_saved(self, result: dict[str, Any], more: str = "") -> None:
+        left_out = left_out_in_words(result["left_out"])
+        self._bar.say("; ".join(filter(None, [f"Saved {result['path']}", left_out, more])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +201,8 @@ class _Now:
         if key == "mask":
             return save_mask_job(what.mask, what.scan, path, what.findings)
         if key == "table":
-            return save_table_job(what.mask, what.scan, what.before, self.fresh, path)
+            before, findings = what.before, what.findings
+            return save_table_job(what.mask, what.scan, before, self.fresh, path, findings)
         if key in ("sr", "report"):
             job = sr_job if key == "sr" else page_job
             return job(what, path, control)

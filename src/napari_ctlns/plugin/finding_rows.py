@@ -161,3 +161,12 @@ def _value(columns: Columns, name: str, row: int) -> Any:
 
 def _reaches(value: Any, least: float) -> bool:
     return least <= 0 or (value is not None and value >= least)
+
+
+def as_read(nodules: "pd.DataFrame", findings: "Findings") -> "pd.DataFrame":
+    """Return measured nodules as a reader sees them: without what was rejected, of the type set."""
+    read = nodules[~nodules["label"].isin(list(findings.rejected_labels))].copy()
+    said = {f.label: f.type for f in findings.items if f.type != "unknown"}
+    types = zip(read["label"], read["type"], strict=True)
+    read["type"] = [said.get(int(label), kind) for label, kind in types]
+    return read

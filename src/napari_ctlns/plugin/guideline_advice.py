@@ -1,6 +1,5 @@
 """What guidelines advise for the nodules of a mask, in the circumstances that a person names."""
 
-import weakref
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels, Layer
@@ -8,12 +7,11 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.detailing import Detailing
+from napari_ctlns.plugin.finding_rows import as_read
+from napari_ctlns.plugin.growing import Comparisons, growth_of
 from napari_ctlns.plugin.session import Session
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from napari_ctlns.findings import Findings
     from napari_ctlns.measurement.guidelines import Advice, Circumstances
 
 
@@ -22,6 +20,8 @@ class GuidelineAdvice(QObject):
 
     Attributes
     ----------
+    circumstances
+        What a person said; None: nothing.
     changed
         Other circumstances, or another growth, are known.
     """
@@ -32,20 +32,12 @@ class GuidelineAdvice(QObject):
         super().__init__(session)
         self._session = session
         self._details = session.part(Detailing)
-        self._circumstances: Circumstances | None = None
-        self._growth: weakref.WeakKeyDictionary[Layer, pd.DataFrame] = weakref.WeakKeyDictionary()
+        self.circumstances: Circumstances | None = None
+        session.part(Comparisons).compared.connect(self._compared)
 
     def suppose(self, circumstances: "Circumstances") -> None:
         """Let advice be for these circumstances from now on."""
-        self._circumstances = circumstances
-        self.changed.emit()
-
-    def keep_growth(self, layer: Labels, growth: "pd.DataFrame") -> None:
-        """Remember what became of a layer's nodules since an earlier scan.
-
-        The table is that of `measurement.growth`; the layer's scan is the later one.
-        """
-        self._growth[layer] = growth
+        self.circumstances = circumstances
         self.changed.emit()
 
     def why_not(self, layer: Layer | None) -> str:
@@ -68,14 +60,9 @@ class GuidelineAdvice(QObject):
         from napari_ctlns.measurement.guidelines import Circumstances, advise
 
         nodules = as_read(table.merge(details, on="label"), of.findings_of(layer))
-        circumstances = self._circumstances or Circumstances()
-        return advise(nodules, circumstances, self._growth.get(layer)).get(label, ())
+        circumstances = self.circumstances or Circumstances()
+        growth = growth_of(self._session, layer)
+        return advise(nodules, circumstances, growth).get(label, ())
 
-
-def as_read(nodules: "pd.DataFrame", findings: "Findings") -> "pd.DataFrame":
-    """Return measured nodules as a reader sees them: without what was rejected, of the type set."""
-    read = nodules[~nodules["label"].isin(list(findings.rejected_labels))].copy()
-    said = {f.label: f.type for f in findings.items if f.type != "unknown"}
-    types = zip(read["label"], read["type"], strict=True)
-    read["type"] = [said.get(int(label), kind) for label, kind in types]
-    return read
+    def _compared(self, _layer: Layer) -> None:
+        self.changed.emit()

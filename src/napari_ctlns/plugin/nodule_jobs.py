@@ -1,8 +1,7 @@
-"""What the panel of the nodules starts: measuring, and saving mask and table."""
+"""What the panel of the nodules starts by itself, or when asked to: measuring."""
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -10,31 +9,18 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_ctlns.errors import OutputError
 from napari_ctlns.events import ThreadControl
-from napari_ctlns.findings import Findings
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.measuring import measure_job, save_table_job
-from napari_ctlns.plugin.predicting import file_name
-from napari_ctlns.plugin.saving import left_out_in_words, save_mask_job
+from napari_ctlns.plugin.measuring import measure_job
 from napari_ctlns.plugin.session import Session
-from napari_ctlns.plugin.settings import read_settings
-from napari_ctlns.plugin.views.file_dialogs import ask_save_path
 from napari_ctlns.plugin.views.job_bar import JobBar, Then
 from napari_ctlns.plugin.words import counted
 from napari_ctlns.plugin.work import ThreadWork
 from napari_ctlns.volume import Volume
 
-MASK_FILES = (
-    *("NIfTI (*.nii.gz *.nii)", "MetaImage (*.mha *.mhd)", "NRRD (*.nrrd *.nhdr)"),
-    "DICOM SEG (*.dcm)",
-)
-TABLE_FILES = ("CSV (*.csv)", "JSON (*.json)")
-_JUDGED = "what you said of nodules is kept by Save project, in the Scan panel"
-
 
 class NoduleJobs(QObject):
-    """Lets a bar measure and save the mask that is worked on.
+    """Lets a bar measure the mask that is worked on.
 
     Parameters
     ----------
@@ -87,40 +73,12 @@ class NoduleJobs(QObject):
         job = measure_job(now.mask, now.scan, self._session.table(now.layer), control)
         self._work(ThreadWork(job, control), partial(self._keep, now))
 
-    def save_mask(self) -> None:
-        """Ask where to, and save the mask without what was rejected."""
-        now = self._now()
-        path = self._ask_path("Save mask", "nodules.nii.gz", MASK_FILES)
-        if now is not None and path is not None:
-            job = save_mask_job(now.mask, now.scan, path, now.findings)
-            self._work(ThreadWork(job), partial(self._mask_is_saved, now))
-
-    def save_table(self) -> None:
-        """Ask where to, and save the table without what was rejected."""
-        now = self._now()
-        path = self._ask_path("Save table", "nodules.csv", TABLE_FILES)
-        if now is not None and path is not None:
-            table, fresh = self._session.table(now.layer), not self._session.is_stale(now.layer)
-            job = save_table_job(now.mask, now.scan, table, fresh, path, now.findings)
-            self._work(ThreadWork(job), partial(self._table_is_saved, now))
-
     def _now(self) -> "_Now | None":
         layer = self._session.mask
         scan = None if layer is None else self._session.volume_under(layer)
         if layer is None or scan is None:
             return None
-        mask, findings = of.mask_of(layer, scan), of.findings_of(layer)
-        return _Now(layer, mask, scan, findings, self._session.edits(layer))
-
-    def _ask_path(self, title: str, name: str, kinds: tuple[str, ...]) -> Path | None:
-        layer = self._session.mask
-        scan = None if layer is None else self._session.volume_under(layer)
-        start = read_settings().working_folder / f"{file_name(scan.scan_id if scan else '')}_{name}"
-        try:
-            return ask_save_path(self._panel, title, start, kinds)
-        except OutputError as error:
-            self._bar.say(str(error), trouble=True)
-            return None
+        return _Now(layer, of.mask_of(layer, scan), scan, self._session.edits(layer))
 
     def _work(self, work: ThreadWork, then: Then) -> None:
         self._bar.follow(work, partial(self._use, then))
@@ -134,22 +92,6 @@ class NoduleJobs(QObject):
         self._session.keep_table(then.layer, result["table"], then.edits)
         self._bar.say("; ".join([measured_in_words(len(result["table"])), *result["warnings"]]))
 
-    def _mask_is_saved(self, then: "_Now", result: dict[str, Any]) -> None:
-        if then.findings.are_judged:
-            self._say_saved(result, _JUDGED)
-            return
-        if self._session.edits(then.layer) == then.edits:
-            self._session.saved(then.layer)
-        self._say_saved(result)
-
-    def _table_is_saved(self, then: "_Now", result: dict[str, Any]) -> None:
-        self._session.keep_table(then.layer, result["table"], then.edits)
-        self._say_saved(result)
-
-    def _say_saved(self, result: dict[str, Any], more: str = "") -> None:
-        left_out = left_out_in_words(result["left_out"])
-        self._bar.say("; ".join(filter(None, [f"Saved {result['path']}", left_out, more])))
-
 
 @dataclass(frozen=True, eq=False)
 class _Now:
@@ -158,7 +100,6 @@ class _Now:
     layer: Labels
     mask: Volume
     scan: Volume
-    findings: Findings
     edits: int
 
 

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QStackedWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QStackedWidget
 
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.adding import Adding
 from napari_ctlns.plugin.advising import Advising
 from napari_ctlns.plugin.autosave import Autosave
 from napari_ctlns.plugin.detailing import Detailing
+from napari_ctlns.plugin.exports import ENTRIES, Exports
 from napari_ctlns.plugin.finding_rows import overview, rows_of
 from napari_ctlns.plugin.judging import judging_of
 from napari_ctlns.plugin.nodule_jobs import NoduleJobs
@@ -21,7 +22,7 @@ from napari_ctlns.plugin.row_following import row_follower_of
 from napari_ctlns.plugin.saved_sign import kept_words
 from napari_ctlns.plugin.session import session_of
 from napari_ctlns.plugin.thumbnail_store import ThumbnailStore
-from napari_ctlns.plugin.views.controls import BUSY, in_a_column, in_a_row, set_ready
+from napari_ctlns.plugin.views.controls import in_a_column, in_a_row, set_ready
 from napari_ctlns.plugin.views.finding_list import FindingList
 from napari_ctlns.plugin.views.fold import Fold
 from napari_ctlns.plugin.views.guideline_view import GuidelineView
@@ -30,6 +31,7 @@ from napari_ctlns.plugin.views.layer_choice import LayerChoice
 from napari_ctlns.plugin.views.nodule_pictures import NodulePictures
 from napari_ctlns.plugin.views.panel import Panel
 from napari_ctlns.plugin.views.review_bar import ReviewBar
+from napari_ctlns.plugin.views.save_menu import SaveMenu
 from napari_ctlns.plugin.words import capitalised
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class NodulesPanel(Panel):
         self._make_widgets()
         self._adding = Adding(session, self.teach, self)
         self._jobs = NoduleJobs(session, self.job_bar, self)
+        self._exports = Exports(session, self.save, self.job_bar, self)
         self._lay_out()
         self._connect()
         self._show_layer()
@@ -75,8 +78,7 @@ class NodulesPanel(Panel):
         self.review = ReviewBar(KEYS)
         self.guideline = GuidelineView()
         self.signs = QLabel()
-        self.save_mask = QPushButton("Save mask…")
-        self.save_table = QPushButton("Save table…")
+        self.save = SaveMenu("Save…", "Save the mask, or what is known of it", ENTRIES)
         self.job_bar = JobBar("Measure", "Measure every nodule of the labels layer")
         self.teach = JobBar(
             "Add to training set", "Store the scan with this mask, for the model to learn from"
@@ -97,7 +99,7 @@ class NodulesPanel(Panel):
         for widget in (self.empty, body):
             self._body.addWidget(widget)
         self.add_body(self._body)
-        out = in_a_row(self.save_mask, self.save_table, self.teach.button)
+        out = in_a_row(self.save, self.teach.button)
         self.add_foot(in_a_column(self.signs, out, self.teach, self.job_bar))
 
     def _connect(self) -> None:
@@ -122,9 +124,8 @@ class NodulesPanel(Panel):
         self.review.noted.connect(self._note)
         self._review.said.connect(self._say)
         self._judging.changed.connect(self._show_finding)
-        self.save_mask.clicked.connect(self._jobs.save_mask)
-        self.save_table.clicked.connect(self._jobs.save_table)
-        self._jobs.began.connect(self._settle)
+        for began in (self._jobs.began, self._exports.began):
+            began.connect(self._settle)
         self.job_bar.ended.connect(self._settle)
         self.destroyed.connect(self._review.forget_rows)
 
@@ -155,14 +156,8 @@ class NodulesPanel(Panel):
         self.signs.setText("\n".join(self._signs(layer)))
         self.signs.setVisible(bool(self.signs.text()))
         self.job_bar.button.setText("Measure" if table is None else "Measure again")
-        why_not = self._why_not(layer)
-        self.job_bar.set_ready(why_not)
-        busy = BUSY if self.job_bar.working else ""
-        for button, tooltip in (
-            (self.save_mask, "Save the labels on the scan's own grid, without what was rejected"),
-            (self.save_table, "Save every column of the table, without what was rejected"),
-        ):
-            set_ready(button, why_not or busy, tooltip)
+        self.job_bar.set_ready(self._why_not(layer))
+        self._exports.settle()
 
     def _words(self, layer: Labels | None, table: Any) -> str:
         if layer is not None and table is None:
