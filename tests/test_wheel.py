@@ -18,6 +18,7 @@ ALLOWED = (
     r"napari_ctlns/(napari\.yaml|py\.typed)",
     r"napari_ctlns/recipes/[\w.-]+\.toml",
     r"napari_ctlns/(\w+/)*templates/[\w.-]+\.j2",
+    r"napari_ctlns/pages/page\.css",
     r"napari_ctlns/phantom/data/(lidc_shapes\.npz|ATTRIBUTION\.md)",
     r"napari_ctlns/weights/[\w.-]+/(weights\.safetensors|model\.json)",
     r"napari_ctlns-[\w.]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/.*)",
