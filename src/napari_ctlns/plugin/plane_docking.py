@@ -50,11 +50,15 @@ def place(dock: QDockWidget) -> None:
         for other in window.findChildren(QDockWidget)
         if other is not dock and other.isVisible() and window.dockWidgetArea(other) == right
     ]
-    if window.dockWidgetArea(dock) == right and others:
+    if others:
         # first: the lists at both sides keep their height, and the window its own
         window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
         window.setCorner(Qt.Corner.BottomRightCorner, right)
+    if others and window.dockWidgetArea(dock) == right:
         window.addDockWidget(below, dock)
+    room = window.screen().availableGeometry().height()
+    if window.height() > room:  # it grew while the dock was below the other panels
+        window.resize(window.width(), room)
     if window.dockWidgetArea(dock) == below:
         height = round(window.height() * _SHARE_OF_HEIGHT)
         window.resizeDocks([dock], [height], Qt.Orientation.Vertical)

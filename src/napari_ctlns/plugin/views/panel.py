@@ -8,6 +8,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QLabel,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -66,6 +67,8 @@ class Panel(QWidget):
         self._whole.replaceWidget(self._area, self._area.takeWidget())
         self._area.deleteLater()
         self._whole.setStretch(0, 0)
+        # else napari fills the dock up with nothing below the foot
+        widget.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._whole.addWidget(widget, 1)
 
     def add_form(self, rows: dict[str, QWidget]) -> QFormLayout:
