@@ -21,6 +21,7 @@ from napari_ctlns.errors import OutputError
 from napari_ctlns.findings import Findings
 from napari_ctlns.formats.seg import findings_in, read_header, seg_of, segment_numbers, told
 from napari_ctlns.formats.seg.source import source_images
+from napari_ctlns.formats.seg.writing import MAKER
 from napari_ctlns.reporting.method import ModelName, model_name
 from napari_ctlns.reporting.quantities import (
     ABNORMAL,
@@ -40,11 +41,11 @@ if TYPE_CHECKING:
     from highdicom.sr import Measurement, VolumetricROIMeasurementsAndQualitativeEvaluations
 
 SR_EXTENSION = ".dcm"
-_MAKER = "napari-ctlns"
+
 _SERIES_NUMBER = 1001
 _CHOOSE = "choose .csv or .json"
 # the same for every report, because it names the program
-_DEVICE_UID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, _MAKER).int}"
+_DEVICE_UID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, MAKER).int}"
 
 
 def write_sr(
@@ -169,9 +170,9 @@ def _report(
 
     device = DeviceObserverIdentifyingAttributes(
         uid=_DEVICE_UID,
-        name=_MAKER,
-        manufacturer_name=_MAKER,
-        model_name=_MAKER,
+        name=MAKER,
+        manufacturer_name=MAKER,
+        model_name=MAKER,
         serial_number=__version__,
     )
     observer = ObserverContext(codes.DCM.Device, device)
@@ -188,8 +189,8 @@ def _report(
         series_number=_SERIES_NUMBER,
         sop_instance_uid=generate_uid(),
         instance_number=1,
-        manufacturer=_MAKER,
-        manufacturer_model_name=_MAKER,
+        manufacturer=MAKER,
+        manufacturer_model_name=MAKER,
         software_versions=__version__,
         device_serial_number="1",
         series_description="Nodule measurements",
@@ -198,8 +199,8 @@ def _report(
     )
     scheme = Dataset()
     scheme.CodingSchemeDesignator = OWN_SCHEME
-    scheme.CodingSchemeName = f"Codes of {_MAKER}"
-    scheme.CodingSchemeResponsibleOrganization = _MAKER
+    scheme.CodingSchemeName = f"Codes of {MAKER}"
+    scheme.CodingSchemeResponsibleOrganization = MAKER
     report.CodingSchemeIdentificationSequence = [scheme]
     return report
 
@@ -248,7 +249,7 @@ def _group(
         finding_type=_code(NODULE),
         finding_category=_code(ABNORMAL),
         finding_sites=[FindingSite(_code(LUNG), laterality=None if side is None else _code(side))],
-        algorithm_id=AlgorithmIdentification(name=_MAKER, version=__version__),
+        algorithm_id=AlgorithmIdentification(name=MAKER, version=__version__),
         measurements=list(_measurements(row, model)),
         qualitative_evaluations=[QualitativeEvaluation(_code(TYPE), _code(kind))] if kind else None,
     )
