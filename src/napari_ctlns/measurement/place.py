@@ -103,8 +103,8 @@ def pleura_distance_mm(mask: Volume, label: int, box: Box, lungs: Volume) -> flo
     inside = mask.array[box] == label
     if (inside & (lungs.array[box] == 0)).any():
         return 0.0
-    nodule = (np.argwhere(inside) + [s.start for s in box]) * np.asarray(mask.geometry.spacing)
-    tree = _tree(nodule)
+    border = np.argwhere(inside & ~eroded(np.pad(inside, 1))[1:-1, 1:-1, 1:-1])
+    tree = _tree((border + [s.start for s in box]) * np.asarray(mask.geometry.spacing))
     nearest = _nearest_beyond(tree, box, lungs, _NEAR_MM)
     if nearest > _NEAR_MM:
         # what a coarse look finds is as near or nearer to a close look
@@ -124,7 +124,7 @@ def _nearest_beyond(
     Parameters
     ----------
     nodule, box
-        Its voxels in mm, and the box that fits them closely.
+        The voxels of its border in mm, and the box that fits it closely.
     lungs
         The lungs.
     reach_mm
@@ -139,7 +139,9 @@ def _nearest_beyond(
     beyond = lungs.array[z, y, x] == 0
     if not beyond.any():
         return float("inf")
-    surface = np.argwhere(beyond & ~eroded(beyond)) * steps + [s.start for s in wider]
+    # many times as fast as np.argwhere
+    places = np.unravel_index(np.flatnonzero(beyond & ~eroded(beyond)), beyond.shape)
+    surface = np.stack(places, axis=1) * steps + [s.start for s in wider]
     in_box = surface.clip([s.start for s in box], [s.stop - 1 for s in box])
     to_box = np.linalg.norm((surface - in_box) * spacing, axis=1)
     guess = nodule.query(surface[to_box.argmin()] * spacing)[0]
