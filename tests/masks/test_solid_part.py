@@ -100,6 +100,32 @@ def test_a_sliver_of_chest_wall_makes_no_solid_part():
     assert solid_part(hu, inside, (1.0, 0.7, 0.7)).type == "solid"
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 0.7, 0.7), (2.5, 0.7, 0.7)])
+@pytest.mark.parametrize("core", [4, 5, 6])
+def test_a_core_at_the_chest_wall_is_a_solid_part(spacing, core):
+    places = scene(spacing)
+    wall, glass, solid = places[1] > 4.5, ball(places, 12), ball(places, core, (0, 3.0, 0))
+    inside = glass & (places[1] < 5.0)
+    found = solid_part(
+        scanned([(glass, GLASS), (solid, SOLID), (wall, 50.0)], spacing), inside, spacing
+    )
+    assert found.type == "part-solid"
+    drawn = solid & inside
+    assert (found.inside & drawn).sum() > 0.75 * drawn.sum()
+    assert found.inside.sum() < 2 * drawn.sum()
+
+
+@pytest.mark.parametrize("diameter", [8, 12])
+@pytest.mark.parametrize("drawn_mm", [0.0, 0.7, 1.4])
+def test_neither_wall_nor_a_vessel_to_it_makes_a_solid_part(diameter, drawn_mm):
+    places = scene()
+    edge = diameter / 2 - 1.5
+    wall, glass = places[1] > edge, ball(places, diameter)
+    inside = glass & (places[1] < edge + drawn_mm)
+    hu = scanned([(glass, GLASS), (vessel(places, 1.5), BLOOD), (wall, 50.0)])
+    assert solid_part(hu, inside, (1.0, 0.7, 0.7)).type == "ground-glass"
+
+
 def test_one_voxel():
     inside = np.zeros((3, 3, 3), bool)
     inside[1, 1, 1] = True

@@ -180,6 +180,36 @@ def test_over_a_limit_a_nodule_is_judged_by_its_size_though_it_did_not_grow():
 
 
 @pytest.mark.parametrize(
+    ("nodule", "before", "solid_before", "wanted"),
+    [
+        (("part-solid", 6.4, 3.0), 5.4, 3.0, "3"),  # 6 mm in all are reached
+        (("part-solid", 6.4, 3.0), 6.1, 3.0, "2"),  # and were before
+        (("part-solid", 12.0, 6.4), 12.0, 5.4, "4A"),  # its solid part is over 6 mm since
+        (("part-solid", 12.0, 5.4), 12.0, 5.0, "2"),
+        # the whole grows, the solid part does not: neither stable nor a growing solid part
+        (("part-solid", 12.0, 3.0), 8.0, 3.0, "3"),
+        (("part-solid", 12.0, 6.5), 8.0, 6.5, "4A"),
+        (("part-solid", 5.9, 3.0), 4.0, 3.0, "2"),
+    ],
+)
+def test_over_a_limit_a_part_solid_nodule_is_judged_by_its_size(
+    nodule, before, solid_before, wanted
+):
+    said = Circumstances("screening", prior_category="2")
+    growth = followed(before, solid_diameter_mm=solid_before)
+    assert category(nodule, said, growth) == wanted
+
+
+def test_by_volume_a_part_solid_nodule_crosses_limits_too():
+    # 5.4 and 6.4 mm are 82 and 137 mm3; the limit is 113 mm3
+    said = Circumstances("screening", prior_category="2", size_by="volume")
+    small = ("part-solid", 6.4, 3.0)
+    assert category(small, said, followed(5.4, solid_diameter_mm=3.0)) == "3"
+    # above it the solid part's volume before is what counts, and that is not known
+    assert category(small, said, followed(6.3, solid_diameter_mm=3.0)) == "2"
+
+
+@pytest.mark.parametrize(
     ("volume", "wanted"),
     [(112.4, "2"), (112.5, "3"), (267.4, "3"), (267.5, "4A"), (1766.4, "4A"), (1766.5, "4B")],
 )
@@ -274,6 +304,8 @@ def test_fleischner_of_solid_nodules(case):
         (1, ("part-solid", 5.49, 3.0), "no routine"),
         (1, ("part-solid", 5.5, 5.49), "3 to 6 months whether it persists; if it is unchanged"),
         (1, ("part-solid", 12.0, 5.5), "highly suspicious"),
+        (1, ("part-solid", 12.0, 8.49), "highly suspicious"),
+        (1, ("part-solid", 12.0, 8.5), "PET/CT, biopsy or resection, for its solid part"),
         (2, ("ground-glass", 5.49), "3 to 6 months; if stable, consider CT in 2 and 4 years"),
         (2, ("ground-glass", 5.5), "most suspicious"),
         (2, ("part-solid", 5.49, 3.0), "3 to 6 months; if stable, consider CT in 2 and 4 years"),
@@ -318,6 +350,10 @@ def test_without_inputs_fleischner_says_what_is_missing(said, missing):
 def test_what_grew_is_beyond_the_tables_of_fleischner():
     assert category(("solid", 8.0), CHANCE, followed(6.0)) == "growing"
     assert category(("solid", 7.0), CHANCE, followed(6.0)) == "solid, single, 6 to 8 mm"
+    for solid_before, wanted in [(3.0, "growing"), (0.0, "growing"), (4.0, ""), (math.nan, "")]:
+        grown = followed(12.0, solid_diameter_mm=solid_before)
+        found = category(("part-solid", 12.0, 5.4), CHANCE, grown)
+        assert found == (wanted or "part-solid, single, 6 mm or more")
 
 
 def test_the_most_suspicious_nodule_speaks_for_the_scan():

@@ -33,6 +33,8 @@ _THICKEST_SLICE_MM = 1.2
 _WALL_MM, _SLIVER_MM = 3.0, 1.3
 """What goes on outside with a larger half width is no vessel; of that, and of tubes, what is
 thinner than twice the second is no solid part."""
+_DEEP_MM = 3.0
+"""What reaches as far from the chest wall outside of the mask is no sliver of it."""
 _THINNEST_MM, _THICKER = 0.9, 1.4
 """Half the width of a solid part on a vessel: at least this, and this factor of the vessel's."""
 _TUBE = 3.0
@@ -106,7 +108,7 @@ def _without_vessels(dense: Bools, inside: Bools, spacing: Triple) -> Bools:
     for piece in np.flatnonzero(np.bincount(pieces[inside], minlength=len(widest)))[1:]:
         own = inside & (pieces == piece)
         if widest[piece] >= _WALL_MM:
-            solid |= _thick(own, _SLIVER_MM, spacing)
+            solid |= _thick(own, _SLIVER_MM, spacing) | _deep(own, outside == piece, spacing)
         elif widest[piece] > 0:
             solid |= _thick(own, max(_THINNEST_MM, _THICKER * widest[piece]), spacing)
         elif np.count_nonzero(own) >= _least_voxels(spacing):
@@ -130,6 +132,15 @@ def _thick(mask: Bools, half_width: float, spacing: Triple) -> Bools:
     middles = _half_width(mask, spacing) >= half_width
     # the outermost voxels of what a ball fills lie up to half a pixel outside of it
     return mask & (distance(middles, spacing) <= half_width + max(spacing[1:]) / 2)
+
+
+def _deep(mask: Bools, wall: Bools, spacing: Triple) -> Bools:
+    """Return what of a mask belongs to what reaches deep from a wall beside it, and is no tube."""
+    middles = mask & (distance(wall, spacing) > _DEEP_MM)
+    if not middles.any() or _is_tube(mask, spacing):
+        return np.zeros_like(mask)
+    # to the border of the nodule, but not along the wall
+    return mask & (distance(middles, spacing) <= _DEEP_MM - _OUTSIDE_MM)
 
 
 def _half_width(mask: Bools, spacing: Triple) -> npt.NDArray[np.float32]:

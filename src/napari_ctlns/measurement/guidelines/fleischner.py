@@ -3,8 +3,6 @@
 MacMahon et al. 2017 (doi:10.1148/radiol.2017161659), table 1 and its text.
 """
 
-import math
-
 from napari_ctlns.measurement.guidelines.advice import (
     UNKNOWN,
     Advice,
@@ -17,8 +15,8 @@ NAME = "Fleischner 2017"
 YOUNGEST = 35
 GROWTH_MM = 2
 """What the mean diameter must grow by to be more than its error."""
-SUSPICIOUS_SOLID_MM = 6
-"""A solid part as large is suspicious."""
+SUSPICIOUS_SOLID_MM, LARGE_SOLID_MM = 6, 8
+"""A solid part as large as the first is suspicious, one larger than the second more so."""
 
 _SMALL, _MIDDLE, _LARGE = 0, 1, 2
 _SIZES = {
@@ -47,6 +45,10 @@ _PART_SOLID_LARGE = (
     "CT in 3 to 6 months whether it persists; a solid part of 6 mm or more that does is "
     "highly suspicious: consider PET/CT, biopsy or resection"
 )
+_PART_SOLID_LARGEST = (
+    "PET/CT, biopsy or resection, for its solid part is above 8 mm; such nodules may be "
+    "transient, too, as CT in 3 to 6 months shows"
+)
 _MANY_SMALL = "CT in 3 to 6 months; if stable, consider CT in 2 and 4 years"
 _MANY_SUBSOLID = "CT in 3 to 6 months, then as for the most suspicious nodule"
 
@@ -63,7 +65,7 @@ def fleischner(nodule: Nodule, circumstances: Circumstances, count: int) -> Advi
         return unknown("its size: it is cut by the edge of the scan")
     grown = _growth(nodule)
     if grown:
-        rule = f"{nodule.type} nodule that grew by 2 mm or more: {grown}"
+        rule = f"{nodule.type} nodule, {grown}"
         return Advice(NAME, "growing", rule, "consider PET/CT, tissue sampling or resection")
     number = "single" if count == 1 else "multiple"
     size = _size(nodule, circumstances)
@@ -113,11 +115,17 @@ def _has_large_solid_part(nodule: Nodule) -> bool:
 
 
 def _growth(nodule: Nodule) -> str:
-    """Say how a nodule grew, or nothing if it did not or nobody knows."""
-    if nodule.change is None or math.isnan(nodule.change.before_mm):
+    """Say how a nodule or its solid part grew, or nothing if none did or nobody knows."""
+    if nodule.change is None:
         return ""
-    before, after = rounded(nodule.change.before_mm), rounded(nodule.diameter_mm)
-    return f"{before:.0f} to {after:.0f} mm" if after - before >= GROWTH_MM else ""
+    sizes = {"that": (nodule.change.before_mm, nodule.diameter_mm)}
+    if nodule.type == "part-solid":
+        sizes["whose solid part"] = (nodule.change.solid_before_mm, nodule.solid_diameter_mm)
+    for which, (before, after) in sizes.items():
+        first, now = rounded(before), rounded(after)
+        if now - first >= GROWTH_MM:
+            return f"{which} grew by 2 mm or more: {first:.0f} to {now:.0f} mm"
+    return ""
 
 
 def _measured(nodule: Nodule, circumstances: Circumstances) -> str:
@@ -150,5 +158,10 @@ def _subsolid(nodule: Nodule, circumstances: Circumstances, number: str, size: i
     if nodule.type == "ground-glass":
         return Advice(NAME, category, rule, _GLASS)
     rule += f", solid part {rounded(nodule.solid_diameter_mm):.0f} mm"
-    large = _has_large_solid_part(nodule)
-    return Advice(NAME, category, rule, _PART_SOLID_LARGE if large else _PART_SOLID)
+    return Advice(NAME, category, rule, _of_solid_part(nodule))
+
+
+def _of_solid_part(nodule: Nodule) -> str:
+    if rounded(nodule.solid_diameter_mm) > LARGE_SOLID_MM:
+        return _PART_SOLID_LARGEST
+    return _PART_SOLID_LARGE if _has_large_solid_part(nodule) else _PART_SOLID

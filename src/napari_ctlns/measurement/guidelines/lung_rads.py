@@ -7,6 +7,7 @@ American College of Radiology, November 2022; Christensen et al. 2024
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 
 from napari_ctlns.measurement.guidelines.advice import (
     UNKNOWN,
@@ -205,8 +206,10 @@ def _part_solid_followed(
         category = _step(_solid(nodule, by), [4], ["4A", "4B"], by)
         return of_category(category, f"{words}, {words_of_part}")
     if course == "stable":
-        whole = course_of(change.before_mm, nodule.diameter_mm, change.days)
-        course = whole if whole in ("", "slow") else "stable"
+        course = course_of(change.before_mm, nodule.diameter_mm, change.days)
+    if course == "growing":  # which the table does not name; it is not stable either
+        rule = f"{words}, growing without its solid part: {_grew(change, nodule)}"
+        return of_category(at_first(nodule, by), rule)
     return _not_growing(nodule, change, course, words, circumstances)
 
 
@@ -229,10 +232,18 @@ def _not_growing(
 
 def _at_first_before(nodule: Nodule, change: Change, by: SizeBy) -> str:
     """Return the category by size that a nodule had before; "" if that is not known."""
-    size = _value(change.before_mm, change.before_mm3, by)
-    if nodule.type != "solid" or math.isnan(size):
+    before = replace(
+        nodule,
+        diameter_mm=change.before_mm,
+        volume_mm3=change.before_mm3,
+        solid_diameter_mm=change.solid_before_mm,
+        solid_volume_mm3=math.nan,  # the growth table has the diameter alone
+    )
+    whole = _whole(before, by)
+    if math.isnan(whole):
         return ""
-    return _step(size, [6, 8, 15], ["2", "3", "4A", "4B"], by)
+    by_solid = nodule.type == "part-solid" and not _step(whole, [6], ["2", ""], by)
+    return "" if by_solid and math.isnan(_solid(before, by)) else at_first(before, by)
 
 
 def _stepped(change: Change, words: str, prior: str | None) -> Advice:
