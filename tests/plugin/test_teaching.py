@@ -13,7 +13,7 @@ from napari_ctlns.dataset import open_dataset
 from napari_ctlns.events import Event, Failed, Finished, Progress, Started, event_to_json
 from napari_ctlns.inference.model import CARD, ModelCard
 from napari_ctlns.jobs.run_folder import State, write_state
-from napari_ctlns.plugin import nodule_jobs, training_set, training_start
+from napari_ctlns.plugin import exports, training_set, training_start
 from napari_ctlns.plugin.panels import train_panel
 from napari_ctlns.plugin.panels.nodules_panel import NodulesPanel
 from napari_ctlns.plugin.panels.train_panel import TrainPanel
@@ -57,7 +57,7 @@ def model_at(folder: Path, **changes: object) -> Path:
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     chosen = Settings("cpu", "fp32", "lung", tmp_path / "work")
-    for module in (training_set, train_panel, nodule_jobs):
+    for module in (training_set, train_panel, exports):
         monkeypatch.setattr(module, "read_settings", lambda: chosen)
     return chosen
 
