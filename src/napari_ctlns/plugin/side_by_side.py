@@ -24,8 +24,8 @@ from napari_ctlns.plugin.session import Session
 from napari_ctlns.volume import AIR_HU, Geometry, Triple, Volume
 
 KIND = "earlier scan"
-REACH_MM = (25.0, 100.0, 100.0)
-"""How far the copies reach from the nodule's place, (z, y, x)."""
+REACH_MM = (25.0, 75.0, 75.0)
+"""How far the copies reach from the nodule's place, (z, y, x); a third of a second at 0.7 mm."""
 IN_SIGHT_MM = 90.0
 """How much of the scan is seen at first, along the lesser side."""
 
