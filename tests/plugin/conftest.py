@@ -20,6 +20,15 @@ keep_singletons_alive()  # for windows that are opened without a session too
 SCAN_ID = "1.2.826.0.1.3680043.2.1125.1"
 
 
+@pytest.fixture
+def held() -> list[object]:
+    """What is put into it lives until Qt has drawn and closed the windows of a test.
+
+    A panel that only a local variable holds may be collected while it is drawn for the last time.
+    """
+    return []
+
+
 @pytest.fixture(autouse=True, scope="module")
 def rubbish_goes_between_modules() -> Iterator[None]:
     """Collect what tests leave behind now, and not while windows of others are drawn.

@@ -151,12 +151,17 @@ def test_differences_lie_over_the_scan_and_are_nobodys_mask(
 
 
 def test_differences_of_a_panel_that_was_closed_do_not_stay(
-    panel: ComparePanel, model_session: Session, pair: tuple[Labels, Labels], qtbot: QtBot
+    panel: ComparePanel,
+    model_session: Session,
+    pair: tuple[Labels, Labels],
+    qtbot: QtBot,
+    held: list[object],
 ) -> None:
     click_compare(panel, qtbot)
     qtbot.mouseClick(panel.masks.differences, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: differences(model_session.viewer) is not None, timeout=LONG)
     other = ComparePanel(model_session.viewer)
+    held.append(other)
     qtbot.addWidget(other)
     assert differences(model_session.viewer) is None
     assert not panel.masks.differences.isChecked()

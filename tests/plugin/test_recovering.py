@@ -203,9 +203,10 @@ def test_the_command_says_that_there_is_nothing(
 
 
 def test_the_sign_says_what_is_not_saved(
-    model_session: Session, scan: Volume, recoveries: Path, qtbot: QtBot
+    model_session: Session, scan: Volume, recoveries: Path, qtbot: QtBot, held: list[object]
 ) -> None:
     panel = ScanPanel(model_session.viewer)
+    held.append(panel)
     qtbot.addWidget(panel)
     assert not panel.saved_sign.isVisibleTo(panel)
     model_session.add_scan(scan)
@@ -214,10 +215,12 @@ def test_the_sign_says_what_is_not_saved(
     assert panel.saved_sign.text().startswith("● Not saved: mine.")
     qtbot.waitUntil(lambda: "Kept against a crash at " in panel.saved_sign.text(), timeout=TIMEOUT)
     nodules = NodulesPanel(model_session.viewer)
+    held.append(nodules)
     qtbot.addWidget(nodules)
     assert "● Not saved. Kept against a crash at " in nodules.signs.text()
     model_session.saved(layer)
     assert panel.saved_sign.text() == "Saved."
+    qtbot.waitUntil(lambda: model_session.table(layer) is not None, timeout=TIMEOUT)
     model_session.close()
 
 
