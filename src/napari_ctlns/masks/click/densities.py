@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_ctlns.masks.click.rules import GlassRules
-from napari_ctlns.masks.click.star import Floats, Star
+from napari_ctlns.masks.click.star import Floats, Points, Star
 
 LUNG_HU = -860.0
 """Taken where too little lung is seen to tell."""
@@ -47,6 +47,35 @@ def ray_values(
     index = (centre + offsets).astype(np.float32).reshape(-1, 3).T
     values = ndimage.map_coordinates(hu, index, order=1, mode="nearest", output=np.float32)
     return np.asarray(values.reshape(len(star.directions), -1))
+
+
+def around(
+    hu: Floats,
+    spacing: npt.NDArray[np.float64],
+    centre: npt.NDArray[np.float64],
+    half_mm: float,
+    step_mm: float,
+) -> tuple[Points, Floats, npt.NDArray[np.bool_]]:
+    """Return a coarse grid about a centre: offsets (mm), HU, and what is in the picture.
+
+    Parameters
+    ----------
+    hu, spacing, centre
+        As `ray_values` has them.
+    half_mm
+        How far it reaches at least, along each axis.
+    step_mm
+        Between its points.
+    """
+    n = int(np.ceil(half_mm / step_mm))
+    axis = np.arange(-n, n + 1) * step_mm
+    offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
+    index = centre + offsets / spacing
+    there = ((index >= 0) & (index <= np.asarray(hu.shape) - 1)).all(axis=-1)
+    seen = ndimage.map_coordinates(
+        hu, index.reshape(-1, 3).T, order=1, mode="nearest", output=np.float32
+    )
+    return offsets, np.asarray(seen.reshape(offsets.shape[:-1])), np.asarray(there)
 
 
 def lung_hu(hu: Floats) -> float | None:

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from napari_ctlns.errors import ClickError
 from napari_ctlns.masks.click.border import Surface, border_hu, find_border
+from napari_ctlns.masks.click.densities import around
 from napari_ctlns.masks.click.rules import ClickRules, LobeRules
 from napari_ctlns.masks.click.scene import Index, Scene, Wishes
 from napari_ctlns.masks.click.star import Floats, depth_below, star
@@ -111,16 +112,11 @@ def _thickness(
     """Return a coarse grid about a body: indices, and how deep (mm) each lies in what is dense."""
     own = rules.lobes
     border = border_hu(body.density, scene.lung, 0.0, rules)
-    count = int(np.ceil((float(body.radii.max()) + own.reach_mm) / own.step_mm))
-    steps = np.arange(-count, count + 1) * own.step_mm
-    offsets = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
-    index = body.centre + offsets / scene.spacing
-    there = ((index >= 0) & (index <= np.asarray(scene.hu.shape) - 1)).all(axis=-1)
-    seen = ndimage.map_coordinates(
-        scene.smooth, index.reshape(-1, 3).T, order=1, mode="nearest", output=np.float32
-    )
-    dense = (seen.reshape(there.shape) > border) & there
-    return index, np.asarray(ndimage.distance_transform_edt(dense, sampling=own.step_mm))
+    half = float(body.radii.max()) + own.reach_mm
+    offsets, seen, there = around(scene.smooth, scene.spacing, body.centre, half, own.step_mm)
+    dense = (seen > border) & there
+    thick = ndimage.distance_transform_edt(dense, sampling=own.step_mm)
+    return body.centre + offsets / scene.spacing, np.asarray(thick)
 
 
 def _depth(scene: Scene, index: npt.NDArray[np.float64], bodies: list[Surface]) -> Floats:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_ctlns.masks.click.densities import around
 from napari_ctlns.masks.click.rules import WallRules
 from napari_ctlns.masks.click.star import Floats, Points, Star, depth_below
 
@@ -86,17 +87,9 @@ def _surroundings(
     size: float,
     rules: WallRules,
 ) -> tuple[Points, Floats, npt.NDArray[np.bool_]]:
-    """Return a coarse grid about a centre: offsets (mm), HU, and what is in the picture."""
+    """Return what lies about a centre, as `densities.around` does."""
     half = min(1.6 * size + rules.reach_mm, 30.0)
-    n = int(np.ceil(half / rules.step_mm))
-    axis = np.arange(-n, n + 1) * rules.step_mm
-    offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
-    index = centre + offsets / spacing
-    there = ((index >= 0) & (index <= np.asarray(hu.shape) - 1)).all(axis=-1)
-    seen = ndimage.map_coordinates(
-        hu, index.reshape(-1, 3).T, order=1, mode="nearest", output=np.float32
-    )
-    return offsets, np.asarray(seen.reshape(offsets.shape[:-1])), np.asarray(there)
+    return around(hu, spacing, centre, half, rules.step_mm)
 
 
 def _thick(
