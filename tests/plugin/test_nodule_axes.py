@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari import Viewer
+from napari.utils.key_bindings import coerce_keybinding
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -124,3 +125,10 @@ def test_they_are_seen_on_the_canvas_and_nowhere_else(
     QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.ShiftModifier)
     qtbot.wait(50)
     assert not len(coloured(viewer))
+
+
+def test_a_key_that_a_person_gave_to_something_else_is_left_alone(model_session: Session) -> None:
+    viewer = model_session.viewer
+    viewer.bind_key(KEY, mine := lambda _viewer: None)
+    nodule_axes_of(model_session).bind_key()
+    assert viewer.keymap[coerce_keybinding(KEY)] is mine

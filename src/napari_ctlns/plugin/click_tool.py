@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_ctlns.plugin.click_plans import Doing
 from napari_ctlns.plugin.clicking import TIGHTNESS_STEP, clicking_of
 from napari_ctlns.plugin.correction_tools import correction_tools_of
-from napari_ctlns.plugin.keys import taken_keys
+from napari_ctlns.plugin.keys import bind_free_keys
 from napari_ctlns.plugin.session import Session
 from napari_ctlns.plugin.window_tool import canvas_at_rest
 
@@ -90,8 +90,7 @@ class ClickTool(QObject):
 
     def bind_key(self) -> None:
         """Let `KEY` switch it, unless a person gave that key to something else."""
-        if KEY not in taken_keys(self._session.viewer):
-            self._session.viewer.bind_key(KEY, self._pressed)
+        bind_free_keys(self._session.viewer, {"": KEY}, {"": self._toggle})
 
     def switch(self, on: bool) -> None:
         """Take the mouse, or give it back to napari."""
@@ -109,7 +108,7 @@ class ClickTool(QObject):
         if not self._session.gone:
             self.switch(False)
 
-    def _pressed(self, _viewer: ViewerModel) -> None:
+    def _toggle(self) -> None:
         self.switch(not self.on)
 
     # -- on and off -----------------------------------------------------------------------

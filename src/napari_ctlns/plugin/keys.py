@@ -1,10 +1,13 @@
 """Keys of a viewer: which mean something already, and giving the others a meaning."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from napari.components import ViewerModel
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
+
+Name = TypeVar("Name", bound=str)
 
 
 def taken_keys(viewer: ViewerModel) -> set[str]:
@@ -15,7 +18,7 @@ def taken_keys(viewer: ViewerModel) -> set[str]:
 
 
 def bind_free_keys(
-    viewer: ViewerModel, keys: Mapping[str, str], does: Mapping[str, Callable[[], None]]
+    viewer: ViewerModel, keys: Mapping[Name, str], does: Mapping[Name, Callable[[], None]]
 ) -> None:
     """Bind keys in a viewer, but those that a person gave to something else.
 

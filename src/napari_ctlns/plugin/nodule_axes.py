@@ -12,7 +12,7 @@ from napari_ctlns.masks.components import Box
 from napari_ctlns.masks.label_box import box_of
 from napari_ctlns.plugin import layers as of
 from napari_ctlns.plugin.canvas import lps_to_canvas
-from napari_ctlns.plugin.keys import taken_keys
+from napari_ctlns.plugin.keys import bind_free_keys
 from napari_ctlns.plugin.measuring import LARGEST_FOLLOWED
 from napari_ctlns.plugin.palette import AXES_COLOUR
 from napari_ctlns.plugin.row_following import joined
@@ -124,10 +124,9 @@ class NoduleAxes(QObject):
 
     def bind_key(self) -> None:
         """Let `KEY` switch them, unless a person gave that key to something else."""
-        if KEY not in taken_keys(self._session.viewer):
-            self._session.viewer.bind_key(KEY, self._pressed)
+        bind_free_keys(self._session.viewer, {"": KEY}, {"": self._toggle})
 
-    def _pressed(self, _viewer: Any) -> None:
+    def _toggle(self) -> None:
         self.switch(not self.on)
 
     # -- measuring ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ctlns.findings import new_uid
 from napari_ctlns.plugin.canvas import canvas_to_lps
-from napari_ctlns.plugin.keys import taken_keys
+from napari_ctlns.plugin.keys import bind_free_keys
 from napari_ctlns.plugin.ruler_book import ruler_book_of
 from napari_ctlns.plugin.ruler_layer import canvas_points, on_canvas
 from napari_ctlns.plugin.rulers import Kind, Ruler, across, length_mm, moved
@@ -79,9 +79,8 @@ class RulerTool(QObject):
 
     def bind_keys(self) -> None:
         """Let `KEYS` switch it, but those that a person gave to something else."""
-        for kind, key in KEYS.items():
-            if key not in taken_keys(self._session.viewer):
-                self._session.viewer.bind_key(key, self._pressed(kind))
+        does = {kind: partial(self.toggle, kind) for kind in KEYS}
+        bind_free_keys(self._session.viewer, KEYS, does)
 
     def use(self, kind: Kind | None) -> None:
         """Take the left button to draw this, or give it back to napari."""
@@ -103,12 +102,6 @@ class RulerTool(QObject):
         """Go off; for the panel that is no more."""
         if not self._session.gone:
             self.use(None)
-
-    def _pressed(self, kind: Kind) -> Any:
-        def press(_viewer: ViewerModel) -> None:
-            self.toggle(kind)
-
-        return press
 
     # -- on and off ---------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ctlns.events import Event, Finished, ThreadControl
 from napari_ctlns.plugin import layers as of
-from napari_ctlns.plugin.keys import taken_keys
+from napari_ctlns.plugin.keys import bind_free_keys
 from napari_ctlns.plugin.meshing import Surfaces, surfaces_job
 from napari_ctlns.plugin.project import look, view_of
 from napari_ctlns.plugin.row_following import joined
@@ -95,8 +95,7 @@ class SpatialView(QObject):
 
     def bind_key(self) -> None:
         """Let `KEY` switch it, unless a person gave that key to something else."""
-        if KEY not in taken_keys(self._session.viewer):
-            self._session.viewer.bind_key(KEY, self._pressed)
+        bind_free_keys(self._session.viewer, {"": KEY}, {"": self.toggle})
 
     def toggle(self) -> None:
         """Show surfaces, or slices again; the first time they are made in a thread."""
@@ -109,9 +108,6 @@ class SpatialView(QObject):
         """Let colours say this."""
         self.colour_by = by
         self._recolour()
-
-    def _pressed(self, _viewer: Any) -> None:
-        self.toggle()
 
     # -- making ---------------------------------------------------------------------------
 
